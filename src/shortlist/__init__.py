@@ -1,0 +1,1 @@
+"""From a table of interactions to a served two-stage recommender."""

@@ -1,0 +1,1 @@
+"""Tables in: reading, checking, splitting; and the currencies that cross the walls."""

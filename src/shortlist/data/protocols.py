@@ -1,0 +1,102 @@
+"""What a retriever, a ranker and anything that recommends must offer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol, Self, TypeAlias, runtime_checkable
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shortlist.data.eligible import Eligible
+from shortlist.data.interactions import Interactions
+from shortlist.data.queries import Queries
+from shortlist.data.snapshot import Snapshot
+from shortlist.data.topk import Candidates, TopK
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """All that a fitted model is, without code: what a bundle stores.
+
+    Attributes:
+        config: settings and small values, JSON.
+        arrays: named arrays.
+        graphs: named ONNX graphs, as bytes.
+    """
+
+    config: dict[str, Json]
+    arrays: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+    graphs: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Fittable(Protocol):
+    """What retrievers and rankers share: they are fitted, and they are their state."""
+
+    name: ClassVar[str]
+
+    def fit(self, train: Interactions, *, validate: Interactions | None = None) -> Self:
+        """Learn from train; validate only chooses (when to stop, which setting)."""
+        ...
+
+    def settled(self) -> Self:
+        """An unfitted copy, with what validation chose written into its settings."""
+        ...
+
+    def state(self) -> State:
+        """Everything needed to answer."""
+        ...
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Rebuild from a state, without torch."""
+        ...
+
+
+@runtime_checkable
+class Retriever(Fittable, Protocol):
+    """Stage 1: everything to a few hundred."""
+
+    def retrieve(self, queries: Queries, k: int, eligible: Eligible | None = None) -> TopK:
+        """The best k items per query among the eligible ones, the same bits whatever the batch."""
+        ...
+
+    def score(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Scores of given items: rows (n, m) to (n, m) float32; the scores retrieve() gives."""
+        ...
+
+    def similar(self, rows: NDArray[np.int32], k: int, eligible: Eligible | None = None) -> TopK:
+        """The items most like each given item, never the item itself."""
+        ...
+
+
+@runtime_checkable
+class Ranker(Fittable, Protocol):
+    """Stage 2: a few hundred to a shortlist."""
+
+    def rank(self, queries: Queries, candidates: Candidates) -> TopK:
+        """Put the candidates of each query in order."""
+        ...
+
+    def predict(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Predicted value of given items: rows (n, m) to (n, m) float32; row -1 is an unknown item."""
+        ...
+
+
+@runtime_checkable
+class Recommends(Protocol):
+    """Anything that evaluation can judge."""
+
+    name: str
+    snapshot: Snapshot
+
+    def top(self, users: pl.Series, k: int, *, keep_seen: bool = False) -> TopK:
+        """The best k items of each user, rows of ``snapshot.item_vocabulary``, as they are served."""
+        ...
+
+    def predict_pairs(self, users: pl.Series, items: pl.Series) -> NDArray[np.float32] | None:
+        """Predicted ratings of pairs of ids, or None where the recommender predicts none."""
+        ...

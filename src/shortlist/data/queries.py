@@ -1,0 +1,120 @@
+"""Who is asking: a known user, a guest with three films and an empty query are the same type."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from shortlist.errors import ShapeError
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Queries:
+    """A batch of askers.
+
+    Attributes:
+        user_rows: (n,) int32; -1 for someone the model never saw.
+        history_rows: flat int32 item rows, each asker's in time order, oldest first.
+        offsets: (n + 1,) int64; asker i's history is ``history_rows[offsets[i]:offsets[i + 1]]``.
+        history_liked: flat bool, whether that row counts as liked.
+        history_ages: flat float64 seconds before the time of asking; None without times.
+        history_ratings: flat float32; None without ratings.
+        users: table of the askers' own columns, n rows; None where there is none.
+        context: table of columns known at the time of asking, n rows; None where there is none.
+    """
+
+    user_rows: NDArray[np.int32]
+    history_rows: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    history_liked: NDArray[np.bool_]
+    history_ages: NDArray[np.float64] | None = None
+    history_ratings: NDArray[np.float32] | None = None
+    users: pl.DataFrame | None = None
+    context: pl.DataFrame | None = None
+
+    def __post_init__(self) -> None:
+        n, total = len(self.user_rows), len(self.history_rows)
+        if len(self.offsets) != n + 1 or self.offsets[0] != 0 or self.offsets[-1] != total:
+            msg = f"offsets must be ({n + 1},) from 0 to {total}"
+            raise ShapeError(msg)
+        for name in ("history_liked", "history_ages", "history_ratings"):
+            values = getattr(self, name)
+            if values is not None and len(values) != total:
+                msg = f"{name} has {len(values)} entries for {total} history rows"
+                raise ShapeError(msg)
+        for name in ("users", "context"):
+            table = getattr(self, name)
+            if table is not None and len(table) != n:
+                msg = f"{name} has {len(table)} rows for {n} queries"
+                raise ShapeError(msg)
+
+    def __len__(self) -> int:
+        """Number of askers."""
+        return len(self.user_rows)
+
+    def __repr__(self) -> str:
+        """How many, known or not, and how long their histories are."""
+        known = int((self.user_rows >= 0).sum())
+        return f"Queries({len(self):,}: {known:,} known users, {len(self.history_rows):,} history rows)"
+
+    @cached_property
+    def nobody(self) -> NDArray[np.bool_]:
+        """(n,) True for whoever brings nothing: never seen, nothing liked, no columns of their own."""
+        brings = (self.user_rows >= 0) | (self.liked_counts > 0)
+        if self.users is not None:
+            given = self.users.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
+            brings |= given.fill_null(value=False).to_numpy()
+        return ~brings
+
+    @cached_property
+    def liked_counts(self) -> NDArray[np.int64]:
+        """(n,) number of liked history rows."""
+        liked = np.concatenate([[0], np.cumsum(self.history_liked)])
+        return np.asarray(liked[self.offsets[1:]] - liked[self.offsets[:-1]], np.int64)
+
+    def liked_matrix(self, n_items: int, *, last: int | None = None) -> sp.csr_array:
+        """The liked histories as a binary matrix.
+
+        Args:
+            n_items: number of columns.
+            last: count only this many of each asker's latest liked rows; None for all.
+
+        Returns:
+            (n, n_items) float32 CSR, sorted columns, each entry 1.
+        """
+        query = np.repeat(np.arange(len(self)), np.diff(self.offsets))[self.history_liked]
+        rows = self.history_rows[self.history_liked]
+        if last is not None:
+            ends = np.cumsum(self.liked_counts)[query]  # one past the asker's last liked row
+            recent = np.arange(len(rows)) >= ends - last
+            query, rows = query[recent], rows[recent]
+        matrix = sp.csr_array((np.ones(len(rows), np.float32), (query, rows)), shape=(len(self), n_items))
+        matrix.sum_duplicates()
+        matrix.data[:] = 1.0
+        return matrix
+
+    def slice(self, start: int, stop: int) -> "Queries":
+        """The askers ``start`` to ``stop``.
+
+        Args:
+            start: first asker.
+            stop: one past the last asker.
+
+        Returns:
+            Queries of ``stop - start`` askers.
+        """
+        first, last = self.offsets[start], self.offsets[stop]
+        return replace(
+            self,
+            user_rows=self.user_rows[start:stop],
+            history_rows=self.history_rows[first:last],
+            offsets=self.offsets[start : stop + 1] - first,
+            history_liked=self.history_liked[first:last],
+            history_ages=None if self.history_ages is None else self.history_ages[first:last],
+            history_ratings=None if self.history_ratings is None else self.history_ratings[first:last],
+            users=None if self.users is None else self.users[start:stop],
+            context=None if self.context is None else self.context[start:stop],
+        )

@@ -1,0 +1,222 @@
+"""What was known when a model was fitted: the ids, the items, the users and everyone's history.
+
+It is the door between the outside (ids) and the inside (rows): it makes the Queries.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shortlist.data.catalogue import Catalogue
+from shortlist.data.interactions import Interactions
+from shortlist.data.queries import Queries
+from shortlist.data.vocabulary import IdColumn, Vocabulary, id_series
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Histories:
+    """Every known user's rows, by user, then time, oldest first.
+
+    Attributes:
+        item_rows: flat int32.
+        offsets: (n_users + 1,) int64.
+        liked: flat bool.
+        timestamps: flat int64, or None.
+        ratings: flat float32, or None.
+    """
+
+    item_rows: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    liked: NDArray[np.bool_]
+    timestamps: NDArray[np.int64] | None
+    ratings: NDArray[np.float32] | None
+
+    @classmethod
+    def of(cls, train: Interactions) -> "Histories":
+        """Sort the rows by user and time.
+
+        Args:
+            train: what the model may know.
+
+        Returns:
+            Histories over the train users.
+        """
+        order = train.time_order
+        counts = np.bincount(train.user_rows, minlength=len(train.user_vocabulary))
+        return cls(
+            train.item_rows[order],
+            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            train.liked[order],
+            None if train.timestamps is None else train.timestamps[order],
+            None if train.ratings is None else train.ratings[order],
+        )
+
+    def take(self, user_rows: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where the histories of some users stand.
+
+        Args:
+            user_rows: (n,) int32; -1 has no history.
+
+        Returns:
+            Flat positions into the arrays, and (n + 1,) offsets into those positions.
+        """
+        known = np.maximum(user_rows, 0)
+        starts = self.offsets[known]
+        counts = np.where(user_rows >= 0, self.offsets[known + 1] - starts, 0)
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)
+        return np.repeat(starts, counts) + within, offsets
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Snapshot:
+    """Vocabularies, catalogue, users' table and histories.
+
+    Attributes:
+        user_vocabulary: user ids of train.
+        item_vocabulary: item ids of catalogue and train.
+        catalogue: aligned with ``item_vocabulary``, one row per item.
+        histories: everyone's rows in train.
+        users: the users' table, or None.
+        positive: which rows counted as liked, or None for all.
+    """
+
+    user_vocabulary: Vocabulary
+    item_vocabulary: Vocabulary
+    catalogue: Catalogue
+    histories: Histories
+    users: pl.DataFrame | None = None
+    positive: str | None = None
+
+    def __repr__(self) -> str:
+        """Sizes."""
+        return f"Snapshot({self.n_users:,} users, {self.n_items:,} items, {len(self.histories.item_rows):,} rows)"
+
+    @classmethod
+    def of(cls, train: Interactions) -> "Snapshot":
+        """Remember what train says.
+
+        Args:
+            train: the rows a model is fitted on.
+
+        Returns:
+            A Snapshot.
+        """
+        return cls(
+            train.user_vocabulary,
+            train.item_vocabulary,
+            train.catalogue.aligned(train.item_vocabulary.ids),
+            Histories.of(train),
+            train.users,
+            train.positive,
+        )
+
+    @property
+    def n_users(self) -> int:
+        """Known users."""
+        return len(self.user_vocabulary)
+
+    @property
+    def n_items(self) -> int:
+        """Known items."""
+        return len(self.item_vocabulary)
+
+    @cached_property
+    def item_counts(self) -> NDArray[np.int64]:
+        """(n_items,) train rows per item."""
+        return np.bincount(self.histories.item_rows, minlength=self.n_items)
+
+    @cached_property
+    def last_time(self) -> int | None:
+        """The latest time in train, or None."""
+        times = self.histories.timestamps
+        return None if times is None or not len(times) else int(times.max())
+
+    def interactions(self) -> Interactions:
+        """The rows of train again, by user and time.
+
+        Returns:
+            Interactions with the same rows, catalogue, users and idea of liked.
+        """
+        held = self.histories
+        users = np.repeat(np.arange(self.n_users), np.diff(held.offsets))
+        columns = {
+            "user_id": self.user_vocabulary.decode(users),
+            "item_id": self.item_vocabulary.decode(held.item_rows),
+        }
+        if held.ratings is not None:
+            columns["rating"] = pl.Series(held.ratings)
+        if held.timestamps is not None:
+            columns["timestamp"] = pl.Series(held.timestamps)
+        positive = self.positive
+        if positive is not None:  # the expression may name a column that is not kept: its answer is
+            columns["liked"] = pl.Series(held.liked)
+            positive = "liked == true"
+        return Interactions(pl.DataFrame(columns), self.catalogue, self.users, positive)
+
+    def queries(self, users: IdColumn) -> Queries:
+        """Questions of users by id, with the histories that train has of them.
+
+        Args:
+            users: (n,) ids; whoever is unknown comes without a history.
+
+        Returns:
+            n Queries.
+        """
+        ids = id_series(users, name="user_id")
+        rows = self.user_vocabulary.rows(ids)
+        return self.queries_of_rows(rows, self._columns_of(ids))
+
+    def queries_of_rows(self, rows: NDArray[np.int32], users: pl.DataFrame | None = None) -> Queries:
+        """Questions of users by row.
+
+        Args:
+            rows: (n,) int32; -1 for someone unknown.
+            users: (n rows) the users' own columns, or None to look them up.
+
+        Returns:
+            n Queries.
+        """
+        held = self.histories
+        at, offsets = held.take(rows)
+        ages = None
+        if held.timestamps is not None and self.last_time is not None:
+            ages = (self.last_time - held.timestamps[at]).astype(np.float64)
+        if users is None and self.users is not None:
+            known = self.user_vocabulary.decode(rows)
+            users = self._columns_of(known)
+        return Queries(
+            rows,
+            held.item_rows[at],
+            offsets,
+            held.liked[at],
+            ages,
+            None if held.ratings is None else held.ratings[at],
+            users,
+        )
+
+    def guest(self, history: IdColumn, *, users: pl.DataFrame | None = None) -> Queries:
+        """The question of someone new, who brings a history of liked items.
+
+        Args:
+            history: item ids, oldest first; ids that are not in the vocabulary are left out.
+            users: one row of the guest's own columns, or None.
+
+        Returns:
+            Queries of length 1.
+        """
+        ids = id_series(history, name="item_id")
+        rows = self.item_vocabulary.rows(ids)
+        rows = rows[rows >= 0]
+        offsets = np.array([0, len(rows)], np.int64)
+        return Queries(np.array([-1], np.int32), rows, offsets, np.ones(len(rows), bool), users=users)
+
+    def _columns_of(self, ids: pl.Series) -> pl.DataFrame | None:
+        if self.users is None:
+            return None
+        keys = ids.cast(pl.String).alias("_key").to_frame()
+        table = self.users.with_columns(pl.col("user_id").cast(pl.String).alias("_key")).drop("user_id")
+        return keys.join(table, on="_key", how="left", maintain_order="left").drop("_key")

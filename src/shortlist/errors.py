@@ -1,0 +1,59 @@
+"""Errors raised by this package.
+
+ShortlistError
+├── DataError          a table breaks its contract (missing column, null id, NaN rating, mixed units)
+│   └── ShapeError     two arrays do not line up
+├── ConfigError        a setting is out of range, a name is unknown, a filter cannot be read
+├── NotReadyError      a step was called before the step it needs
+├── MissingExtraError  an optional dependency is not installed
+├── TrainingError      training went wrong (a loss that is not finite)
+└── BundleError        a saved recommender cannot be written, or cannot be trusted when read
+"""
+
+
+class ShortlistError(Exception):
+    """Base class: catch this to catch everything the package raises on purpose."""
+
+
+class DataError(ShortlistError):
+    """A table breaks its contract."""
+
+
+class ShapeError(DataError):
+    """Two arrays do not line up."""
+
+
+class ConfigError(ShortlistError):
+    """A setting is out of range, or a name is unknown."""
+
+
+class NotReadyError(ShortlistError):
+    """A step was called before the step it needs."""
+
+
+class MissingExtraError(ShortlistError):
+    """An optional dependency is not installed."""
+
+
+class TrainingError(ShortlistError):
+    """Training went wrong and stopped; nothing was kept."""
+
+
+class BundleError(ShortlistError):
+    """A saved recommender cannot be written, or cannot be trusted when read."""
+
+
+def closest(word: str, known: list[str]) -> str:
+    """Say which known word was probably meant.
+
+    Args:
+        word: what was written.
+        known: the words that would have been accepted.
+
+    Returns:
+        ``" Did you mean 'x'?"`` with a leading space, or an empty string where nothing is near.
+    """
+    import difflib
+
+    match = difflib.get_close_matches(word, known, n=1)
+    return f" Did you mean {match[0]!r}?" if match else ""

@@ -1,0 +1,1 @@
+"""Judges anything that recommends; knows no model of ours."""

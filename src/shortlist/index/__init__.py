@@ -1,0 +1,1 @@
+"""Nearest items to a query vector, with exclusions and filters applied before the top-K."""

@@ -1,0 +1,1 @@
+"""Small torch blocks: towers and losses."""

@@ -1,0 +1,1 @@
+"""Fits and chooses: evaluation and comparison with baselines beside."""

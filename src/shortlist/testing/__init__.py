@@ -1,0 +1,1 @@
+"""Public contract tests, and toy worlds whose right answer is known."""

@@ -1,0 +1,1 @@
+"""One visible loop; turns a declared model into arrays and ONNX graphs."""
