@@ -35,11 +35,9 @@ class Catalogue:
         object.__setattr__(self, "table", self.table.with_columns(ids))
 
     def __len__(self) -> int:
-        """Number of items."""
         return len(self.table)
 
     def __repr__(self) -> str:
-        """Items and columns."""
         return f"Catalogue({len(self):,} items: {', '.join(self.table.columns)})"
 
     @classmethod
@@ -64,7 +62,9 @@ class Catalogue:
             A Catalogue whose table has one row per id.
         """
         left = ids.cast(pl.String).alias("_key").to_frame()
-        right = self.table.with_columns(pl.col("item_id").cast(pl.String).alias("_key")).drop("item_id")
+        right = self.table.with_columns(pl.col("item_id").cast(pl.String).alias("_key")).drop(
+            "item_id"
+        )
         joined = left.join(right, on="_key", how="left", maintain_order="left").drop("_key")
         return Catalogue(pl.concat([ids.alias("item_id").to_frame(), joined], how="horizontal"))
 
@@ -74,7 +74,9 @@ class Catalogue:
         fallback = self.table["item_id"].cast(pl.String)
         if "title" not in self.table.columns:
             return fallback.alias("title")
-        return self.table.select(pl.col("title").cast(pl.String).fill_null(fallback).alias("title")).to_series()
+        return self.table.select(
+            pl.col("title").cast(pl.String).fill_null(fallback).alias("title")
+        ).to_series()
 
     def row_of_title(self, title: str) -> int:
         """Find an item by its exact title.
@@ -104,7 +106,9 @@ class Catalogue:
         Returns:
             (n, tags) float32 of 0 and 1, tags in alphabetical order; None without such a column.
         """
-        if column not in self.table.columns or not isinstance(self.table.schema[column], pl.List):
+        if column not in self.table.columns or not isinstance(
+            self.table.schema[column], pl.List
+        ):
             return None
         names = self.table[column].explode().drop_nulls().unique().sort()
         number = {name: i for i, name in enumerate(names)}

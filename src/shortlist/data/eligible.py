@@ -26,7 +26,12 @@ class Eligible:
 
     def __post_init__(self) -> None:
         n = len(self.offsets) - 1
-        if n < 0 or self.offsets[0] != 0 or self.offsets[-1] != len(self.excluded_rows) or (np.diff(self.offsets) < 0).any():
+        if (
+            n < 0
+            or self.offsets[0] != 0
+            or self.offsets[-1] != len(self.excluded_rows)
+            or (np.diff(self.offsets) < 0).any()
+        ):
             msg = "offsets must rise from 0 to the number of excluded rows"
             raise ShapeError(msg)
         if len(self.mask_of_query) != n:
@@ -37,11 +42,9 @@ class Eligible:
             raise ShapeError(msg)
 
     def __len__(self) -> int:
-        """Number of queries."""
         return len(self.offsets) - 1
 
     def __repr__(self) -> str:
-        """Queries, exclusions, masks."""
         return f"Eligible({len(self):,} queries, {len(self.excluded_rows):,} exclusions, {len(self.masks)} masks)"
 
     @classmethod
@@ -62,7 +65,11 @@ class Eligible:
         Returns:
             An Eligible over ``n`` queries; with neither argument, everything is allowed.
         """
-        rows, offsets = excluded if excluded is not None else (np.empty(0, np.int32), np.zeros(n + 1, np.int64))
+        rows, offsets = (
+            excluded
+            if excluded is not None
+            else (np.empty(0, np.int32), np.zeros(n + 1, np.int64))
+        )
         masks = np.zeros((0, 0), bool) if mask is None else mask[None, :]
         return cls(rows, offsets, masks, np.full(n, -1 if mask is None else 0, np.int32))
 
@@ -77,7 +84,12 @@ class Eligible:
             A new Eligible with both sets of exclusions.
         """
         n = len(self)
-        query = np.concatenate([np.repeat(np.arange(n), np.diff(self.offsets)), np.repeat(np.arange(n), np.diff(offsets))])
+        query = np.concatenate(
+            [
+                np.repeat(np.arange(n), np.diff(self.offsets)),
+                np.repeat(np.arange(n), np.diff(offsets)),
+            ]
+        )
         order = np.argsort(query, kind="stable")
         both = np.concatenate([self.excluded_rows, rows])[order]
         return Eligible(both, self.offsets + offsets, self.masks, self.mask_of_query)

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NoReturn
 
 import numpy as np
 import polars as pl
@@ -106,21 +107,27 @@ class _Parser:
         while text[at:].strip():
             match = _TOKEN.match(text, at)
             if match is None:
-                raise self._error(f"cannot read {text[at:].strip()[:20]!r}")
+                self._fail(f"cannot read {text[at:].strip()[:20]!r}")
             self.tokens.append((str(match.lastgroup), match.group(str(match.lastgroup))))
             at = match.end()
 
     def whole(self) -> pl.Expr:
         expression = self._or()
         if self.position < len(self.tokens):
-            raise self._error(f"did not expect {self.tokens[self.position][1]!r}")
+            self._fail(f"did not expect {self.tokens[self.position][1]!r}")
         return expression
 
-    def _error(self, what: str) -> ConfigError:
-        return ConfigError(f"{what} in {self.text!r}. Write conditions as: year >= 1990 and 'Comedy' in genres")
+    def _fail(self, what: str) -> NoReturn:
+        msg = (
+            f"{what} in {self.text!r}. Write conditions as: year >= 1990 and 'Comedy' in genres"
+        )
+        raise ConfigError(msg)
 
     def _peek(self, token: str) -> bool:
-        return self.position < len(self.tokens) and self.tokens[self.position] in {("word", token), ("sign", token)}
+        return self.position < len(self.tokens) and self.tokens[self.position] in {
+            ("word", token),
+            ("sign", token),
+        }
 
     def _take(self, token: str) -> bool:
         found = self._peek(token)
@@ -142,13 +149,13 @@ class _Parser:
     def _not(self) -> pl.Expr:
         self.depth += 1
         if self.depth > _DEEPEST:
-            raise self._error(f"more than {_DEEPEST} levels")
+            self._fail(f"more than {_DEEPEST} levels")
         if self._take("not"):
             answer = ~self._not()
         elif self._take("("):
             answer = self._or()
             if not self._take(")"):
-                raise self._error("a ')' is missing")
+                self._fail("a ')' is missing")
         else:
             answer = self._test()
         self.depth -= 1
@@ -160,11 +167,11 @@ class _Parser:
             if self._take(sign):
                 right = self._operand()
                 if "list" in {left.kind, right.kind}:
-                    raise self._error("a list can only stand after 'in'")
+                    self._fail("a list can only stand after 'in'")
                 return compare(self._expr(left), self._expr(right))
         negated = self._take("not")
         if not self._take("in"):
-            raise self._error("expected a comparison or 'in'")
+            self._fail("expected a comparison or 'in'")
         inside = self._in(left, self._operand())
         return ~inside if negated else inside
 
@@ -172,14 +179,14 @@ class _Parser:
         if right.kind == "list":
             return self._expr(left).is_in(right.value)  # type: ignore[arg-type]
         if right.kind != "column":
-            raise self._error("after 'in' comes a column of lists, or a list in brackets")
+            self._fail("after 'in' comes a column of lists, or a list in brackets")
         return self._expr(right).list.contains(self._expr(left))
 
     def _operand(self) -> _Operand:
         if self._take("["):
             return self._list()
         if self.position >= len(self.tokens):
-            raise self._error("something is missing at the end")
+            self._fail("something is missing at the end")
         kind, token = self.tokens[self.position]
         self.position += 1
         if kind == "number":
@@ -191,17 +198,17 @@ class _Parser:
                 return _Operand("value", token.lower() == "true")
             self.columns.add(token)
             return _Operand("column", token)
-        raise self._error(f"did not expect {token!r}")
+        self._fail(f"did not expect {token!r}")
 
     def _list(self) -> _Operand:
         values: list[object] = []
         while not self._take("]"):
             item = self._operand()
             if item.kind != "value":
-                raise self._error("a list holds numbers or texts")
+                self._fail("a list holds numbers or texts")
             values.append(item.value)
             if not self._peek("]") and not self._take(","):
-                raise self._error("a ']' is missing")
+                self._fail("a ']' is missing")
         return _Operand("list", values)
 
     @staticmethod

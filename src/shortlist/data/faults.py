@@ -26,7 +26,6 @@ class Fault:
     bad: pl.Series
 
     def __str__(self) -> str:
-        """Column, first row and its number among how many, reason, remedy."""
         return (
             f"column {self.column!r}, row {self.bad.arg_max()} (and {self.bad.sum() - 1:,} more): "
             f"{self.reason}. {self.remedy}"
@@ -44,18 +43,51 @@ def find_faults(table: pl.DataFrame) -> list[Fault]:
     """
     quarantine = 'or read with on_bad_rows="quarantine"'
     found = [
-        Fault(name, "the id is missing", f"Give the row an id, remove it, {quarantine}", table[name].is_null())
+        Fault(
+            name,
+            "the id is missing",
+            f"Give the row an id, remove it, {quarantine}",
+            table[name].is_null(),
+        )
         for name in ("user_id", "item_id")
     ]
     for name in ("rating", "weight"):
         if name in table.columns:
             bad = table[name].is_null() | ~table[name].is_finite().fill_null(value=False)
-            found.append(Fault(name, f"the {name} is missing, NaN or infinite", f"Correct it, {quarantine}", bad))
+            found.append(
+                Fault(
+                    name,
+                    f"the {name} is missing, NaN or infinite",
+                    f"Correct it, {quarantine}",
+                    bad,
+                )
+            )
     if "weight" in table.columns:
         bad = (table["weight"] < 0).fill_null(value=False)
-        found.append(Fault("weight", "the weight is negative", f"Weights start at 0. Correct it, {quarantine}", bad))
+        found.append(
+            Fault(
+                "weight",
+                "the weight is negative",
+                f"Weights start at 0. Correct it, {quarantine}",
+                bad,
+            )
+        )
     if "timestamp" in table.columns:
-        found.append(Fault("timestamp", "the time is missing", f"Correct it, {quarantine}", table["timestamp"].is_null()))
+        found.append(
+            Fault(
+                "timestamp",
+                "the time is missing",
+                f"Correct it, {quarantine}",
+                table["timestamp"].is_null(),
+            )
+        )
         late = (table["timestamp"] > time.time() + A_DAY).fill_null(value=False)
-        found.append(Fault("timestamp", "the time lies in the future", f"Check the unit (seconds since 1970, UTC), {quarantine}", late))
+        found.append(
+            Fault(
+                "timestamp",
+                "the time lies in the future",
+                f"Check the unit (seconds since 1970, UTC), {quarantine}",
+                late,
+            )
+        )
     return [fault for fault in found if fault.bad.any()]

@@ -16,6 +16,10 @@ from shortlist.errors import DataError, NotReadyError, closest
 _NUMBERS = {"rating": pl.Float32, "weight": pl.Float32, "timestamp": pl.Int64}
 
 
+def _to_be_built() -> Catalogue:
+    return Catalogue(pl.DataFrame({"item_id": []}, schema={"item_id": pl.String}))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Interactions:
     """Rows of user, item and, where there, rating, timestamp, weight, event and context.
@@ -25,14 +29,14 @@ class Interactions:
     Attributes:
         table: polars table; ``user_id`` and ``item_id`` (text or integers), ``rating`` and
             ``weight`` (float32), ``timestamp`` (int64; seconds since 1970, or any rising number).
-        catalogue: what is known of the items; built from the ids where None is given.
+        catalogue: what is known of the items; built from the ids of the rows where none is given.
         users: what is known of the users, one row per ``user_id``, or None.
         positive: an expression such as ``"rating >= 4"`` that says which rows count as liked;
             None: all of them. The others still count as seen.
     """
 
     table: pl.DataFrame
-    catalogue: Catalogue = field(default=None)  # type: ignore[assignment]
+    catalogue: Catalogue = field(default_factory=_to_be_built)
     users: pl.DataFrame | None = None
     positive: str | None = None
 
@@ -44,20 +48,28 @@ class Interactions:
         for fault in find_faults(self.table):
             raise DataError(str(fault))
         ids = [id_series(self.table[name], name=name) for name in ("user_id", "item_id")]
-        numbers = [self.table[name].cast(kind) for name, kind in _NUMBERS.items() if name in self.table.columns]
+        numbers = [
+            self.table[name].cast(kind)
+            for name, kind in _NUMBERS.items()
+            if name in self.table.columns
+        ]
         object.__setattr__(self, "table", self.table.with_columns(*ids, *numbers))
-        if self.catalogue is None:
-            object.__setattr__(self, "catalogue", Catalogue.of_ids(self.table["item_id"].unique(maintain_order=True)))
+        if len(self.catalogue) == 0:
+            object.__setattr__(
+                self,
+                "catalogue",
+                Catalogue.of_ids(self.table["item_id"].unique(maintain_order=True)),
+            )
         if self.users is not None:
             object.__setattr__(self, "users", _checked_users(self.users))
-        _ = self.liked  # an expression that cannot be read must fail here, not in the middle of a fit
+        _ = (
+            self.liked
+        )  # an expression that cannot be read must fail here, not in the middle of a fit
 
     def __len__(self) -> int:
-        """Number of rows."""
         return len(self.table)
 
     def __repr__(self) -> str:
-        """Rows, users, items, columns."""
         return (
             f"Interactions({len(self):,} rows, {self.table['user_id'].n_unique():,} users, "
             f"{self.table['item_id'].n_unique():,} items: {', '.join(self.table.columns)})"
@@ -108,16 +120,25 @@ class Interactions:
     @cached_property
     def item_vocabulary(self) -> Vocabulary:
         """The catalogue's items, then those that only the rows have."""
-        ours, listed = self.table["item_id"].unique(maintain_order=True), self.catalogue.table["item_id"]
+        ours, listed = (
+            self.table["item_id"].unique(maintain_order=True),
+            self.catalogue.table["item_id"],
+        )
         if ours.dtype == listed.dtype == pl.Int64:
             extra = ours.filter(~ours.is_in(listed.implode()))
             return Vocabulary(pl.concat([listed, extra]), name="item_id")
         known = listed.cast(pl.String)
         extra = ours.filter(~ours.cast(pl.String).is_in(known.implode()))
         ids = pl.concat([known, extra.cast(pl.String)])
-        if ours.dtype == pl.Int64:  # the rows say how ids look, where the catalogue's can follow
+        if (
+            ours.dtype == pl.Int64
+        ):  # the rows say how ids look, where the catalogue's can follow
             numbers = ids.cast(pl.Int64, strict=False)
-            ids = numbers if not numbers.null_count() and bool((numbers.cast(pl.String) == ids).all()) else ids
+            ids = (
+                numbers
+                if not numbers.null_count() and bool((numbers.cast(pl.String) == ids).all())
+                else ids
+            )
         return Vocabulary(ids, name="item_id")
 
     @cached_property
@@ -148,7 +169,9 @@ class Interactions:
     @cached_property
     def time_order(self) -> NDArray[np.int64]:
         """(rows,) row numbers by user, then time; ties keep the order of the file."""
-        times = self.timestamps if self.timestamps is not None else np.zeros(len(self), np.int64)
+        times = (
+            self.timestamps if self.timestamps is not None else np.zeros(len(self), np.int64)
+        )
         return np.lexsort((times, self.user_rows))
 
 

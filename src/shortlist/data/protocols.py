@@ -14,7 +14,7 @@ from shortlist.data.queries import Queries
 from shortlist.data.snapshot import Snapshot
 from shortlist.data.topk import Candidates, TopK
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,9 @@ class Retriever(Fittable, Protocol):
         """Scores of given items: rows (n, m) to (n, m) float32; the scores retrieve() gives."""
         ...
 
-    def similar(self, rows: NDArray[np.int32], k: int, eligible: Eligible | None = None) -> TopK:
+    def similar(
+        self, rows: NDArray[np.int32], k: int, eligible: Eligible | None = None
+    ) -> TopK:
         """The items most like each given item, never the item itself."""
         ...
 

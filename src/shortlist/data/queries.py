@@ -52,11 +52,9 @@ class Queries:
                 raise ShapeError(msg)
 
     def __len__(self) -> int:
-        """Number of askers."""
         return len(self.user_rows)
 
     def __repr__(self) -> str:
-        """How many, known or not, and how long their histories are."""
         known = int((self.user_rows >= 0).sum())
         return f"Queries({len(self):,}: {known:,} known users, {len(self.history_rows):,} history rows)"
 
@@ -91,7 +89,9 @@ class Queries:
             ends = np.cumsum(self.liked_counts)[query]  # one past the asker's last liked row
             recent = np.arange(len(rows)) >= ends - last
             query, rows = query[recent], rows[recent]
-        matrix = sp.csr_array((np.ones(len(rows), np.float32), (query, rows)), shape=(len(self), n_items))
+        matrix = sp.csr_array(
+            (np.ones(len(rows), np.float32), (query, rows)), shape=(len(self), n_items)
+        )
         matrix.sum_duplicates()
         matrix.data[:] = 1.0
         return matrix
@@ -114,7 +114,9 @@ class Queries:
             offsets=self.offsets[start : stop + 1] - first,
             history_liked=self.history_liked[first:last],
             history_ages=None if self.history_ages is None else self.history_ages[first:last],
-            history_ratings=None if self.history_ratings is None else self.history_ratings[first:last],
+            history_ratings=None
+            if self.history_ratings is None
+            else self.history_ratings[first:last],
             users=None if self.users is None else self.users[start:stop],
             context=None if self.context is None else self.context[start:stop],
         )

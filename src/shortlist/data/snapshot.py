@@ -92,7 +92,6 @@ class Snapshot:
     positive: str | None = None
 
     def __repr__(self) -> str:
-        """Sizes."""
         return f"Snapshot({self.n_users:,} users, {self.n_items:,} items, {len(self.histories.item_rows):,} rows)"
 
     @classmethod
@@ -152,7 +151,9 @@ class Snapshot:
         if held.timestamps is not None:
             columns["timestamp"] = pl.Series(held.timestamps)
         positive = self.positive
-        if positive is not None:  # the expression may name a column that is not kept: its answer is
+        if (
+            positive is not None
+        ):  # the expression may name a column that is not kept: its answer is
             columns["liked"] = pl.Series(held.liked)
             positive = "liked == true"
         return Interactions(pl.DataFrame(columns), self.catalogue, self.users, positive)
@@ -170,7 +171,9 @@ class Snapshot:
         rows = self.user_vocabulary.rows(ids)
         return self.queries_of_rows(rows, self._columns_of(ids))
 
-    def queries_of_rows(self, rows: NDArray[np.int32], users: pl.DataFrame | None = None) -> Queries:
+    def queries_of_rows(
+        self, rows: NDArray[np.int32], users: pl.DataFrame | None = None
+    ) -> Queries:
         """Questions of users by row.
 
         Args:
@@ -212,11 +215,15 @@ class Snapshot:
         rows = self.item_vocabulary.rows(ids)
         rows = rows[rows >= 0]
         offsets = np.array([0, len(rows)], np.int64)
-        return Queries(np.array([-1], np.int32), rows, offsets, np.ones(len(rows), bool), users=users)
+        return Queries(
+            np.array([-1], np.int32), rows, offsets, np.ones(len(rows), bool), users=users
+        )
 
     def _columns_of(self, ids: pl.Series) -> pl.DataFrame | None:
         if self.users is None:
             return None
         keys = ids.cast(pl.String).alias("_key").to_frame()
-        table = self.users.with_columns(pl.col("user_id").cast(pl.String).alias("_key")).drop("user_id")
+        table = self.users.with_columns(pl.col("user_id").cast(pl.String).alias("_key")).drop(
+            "user_id"
+        )
         return keys.join(table, on="_key", how="left", maintain_order="left").drop("_key")

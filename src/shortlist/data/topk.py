@@ -26,11 +26,9 @@ class TopK:
             raise ShapeError(msg)
 
     def __len__(self) -> int:
-        """Number of queries."""
         return len(self.rows)
 
     def __repr__(self) -> str:
-        """Shape, and how many places are filled."""
         n, k = self.rows.shape
         return f"{type(self).__name__}({n:,} queries x {k}, {int((self.rows >= 0).sum()):,} places filled)"
 
@@ -49,7 +47,9 @@ class TopK:
         Returns:
             One TopK with the queries in order.
         """
-        return TopK(np.concatenate([p.rows for p in parts]), np.concatenate([p.scores for p in parts]))
+        return TopK(
+            np.concatenate([p.rows for p in parts]), np.concatenate([p.scores for p in parts])
+        )
 
     @classmethod
     def nothing(cls, n: int, k: int) -> "TopK":

@@ -51,10 +51,9 @@ def id_series(ids: IdColumn, *, name: str = "id") -> pl.Series:
     return series.alias(name)
 
 
-def _from_python(values: list[UserOrItemId], name: str) -> pl.Series:
-    kinds = {type(v) for v in values}
-    if str in kinds and len(kinds) > 1:
-        values = [None if v is None else str(v) for v in values]  # type: ignore[misc]
+def _from_python(values: list[UserOrItemId | None], name: str) -> pl.Series:
+    if any(isinstance(v, str) for v in values):
+        values = [None if v is None else str(v) for v in values]
     return pl.Series(name, values, strict=False)
 
 
@@ -77,16 +76,18 @@ class Vocabulary:
         if self._keys.n_unique() != len(self._keys):
             twice = self._keys.filter(self._keys.is_duplicated())[0]
             same = [v for v in listed or [] if str(v) == twice]
-            cause = f"{same[0]!r} and {same[1]!r} have the same text" if len(set(same)) > 1 else f"{twice!r} stands twice"
+            cause = (
+                f"{same[0]!r} and {same[1]!r} have the same text"
+                if len(set(same)) > 1
+                else f"{twice!r} stands twice"
+            )
             msg = f"{name}: {cause}; ids match by their text, so each may stand once. Rename or merge one of them"
             raise DataError(msg)
 
     def __len__(self) -> int:
-        """Number of ids."""
         return len(self.ids)
 
     def __repr__(self) -> str:
-        """Name and size."""
         return f"Vocabulary({self.name}, {len(self):,} ids)"
 
     def rows(self, ids: IdColumn) -> NDArray[np.int32]:
@@ -105,7 +106,11 @@ class Vocabulary:
         wanted = wanted if both_numbers else wanted.cast(pl.String)
         keys = self.ids if both_numbers else self._keys
         table = pl.DataFrame({"key": keys, "row": np.arange(len(keys), dtype=np.int32)})
-        found = wanted.alias("key").to_frame().join(table, on="key", how="left", maintain_order="left")
+        found = (
+            wanted.alias("key")
+            .to_frame()
+            .join(table, on="key", how="left", maintain_order="left")
+        )
         return found["row"].fill_null(-1).to_numpy().astype(np.int32)
 
     def decode(self, rows: NDArray[np.integer]) -> pl.Series:
