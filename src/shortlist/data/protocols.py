@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, Self, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -14,7 +14,7 @@ from shortlist.data.queries import Queries
 from shortlist.data.snapshot import Snapshot
 from shortlist.data.topk import Candidates, TopK
 
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+Json: TypeAlias = Any  # what json.dumps writes and json.loads reads
 
 
 @dataclass(frozen=True, eq=False)

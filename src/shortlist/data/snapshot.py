@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from shortlist.data.catalogue import Catalogue
 from shortlist.data.interactions import Interactions
 from shortlist.data.queries import Queries
+from shortlist.data.ragged import take_lines
 from shortlist.data.vocabulary import IdColumn, Vocabulary, id_series
 
 
@@ -53,22 +54,6 @@ class Histories:
             None if train.timestamps is None else train.timestamps[order],
             None if train.ratings is None else train.ratings[order],
         )
-
-    def take(self, user_rows: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where the histories of some users stand.
-
-        Args:
-            user_rows: (n,) int32; -1 has no history.
-
-        Returns:
-            Flat positions into the arrays, and (n + 1,) offsets into those positions.
-        """
-        known = np.maximum(user_rows, 0)
-        starts = self.offsets[known]
-        counts = np.where(user_rows >= 0, self.offsets[known + 1] - starts, 0)
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)
-        return np.repeat(starts, counts) + within, offsets
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -184,7 +169,7 @@ class Snapshot:
             n Queries.
         """
         held = self.histories
-        at, offsets = held.take(rows)
+        at, offsets = take_lines(held.offsets, rows)
         ages = None
         if held.timestamps is not None and self.last_time is not None:
             ages = (self.last_time - held.timestamps[at]).astype(np.float64)

@@ -1,0 +1,90 @@
+"""Features by declaration: which columns a tower reads, and as what."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TypeAlias
+
+from shortlist.data.protocols import Json
+from shortlist.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Category:
+    """One embedding per value of a column; values that train never had share one."""
+
+    column: str
+
+
+@dataclass(frozen=True)
+class Tags:
+    """The mean of one embedding per tag, for a column of text lists such as genres."""
+
+    column: str
+
+
+@dataclass(frozen=True)
+class Number:
+    """One direction, weighted by the column's z-score; missing values count as the mean."""
+
+    column: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """The mean of one embedding per word; words seen fewer than ``min_count`` times are left out."""
+
+    column: str
+    min_count: int = 2
+
+
+@dataclass(frozen=True)
+class History:
+    """The mean of one embedding per item, over a user's ``length`` latest liked items."""
+
+    length: int = 50
+
+
+Feature: TypeAlias = Category | Tags | Number | Text | History
+Declared: TypeAlias = str | Feature
+_KINDS: dict[str, type[Feature]] = {
+    kind.__name__: kind for kind in (Category, Tags, Number, Text, History)
+}
+
+
+def features_to_json(features: Sequence[Declared]) -> list[Json]:
+    """Write declared features as JSON values.
+
+    Args:
+        features: names and feature objects.
+
+    Returns:
+        Names as they are; objects as ``{"kind": ..., fields}``.
+    """
+    return [
+        f if isinstance(f, str) else {"kind": type(f).__name__, **asdict(f)} for f in features
+    ]
+
+
+def features_from_json(values: Sequence[Json]) -> tuple[Declared, ...]:
+    """Read what :func:`features_to_json` wrote.
+
+    Args:
+        values: JSON values.
+
+    Returns:
+        Names and feature objects.
+
+    Raises:
+        ConfigError: a kind is not known.
+    """
+    features: list[Declared] = []
+    for value in values:
+        if isinstance(value, str):
+            features.append(value)
+            continue
+        if not isinstance(value, dict) or value.get("kind") not in _KINDS:
+            msg = f"cannot read feature {value!r}; kinds are {sorted(_KINDS)}"
+            raise ConfigError(msg)
+        fields = {key: v for key, v in value.items() if key != "kind"}
+        features.append(_KINDS[str(value["kind"])](**fields))  # type: ignore[arg-type]
+    return tuple(features)

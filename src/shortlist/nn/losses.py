@@ -1,0 +1,144 @@
+"""Losses that pull a query towards the item chosen, away from the items not chosen."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from shortlist.errors import ConfigError, ShapeError
+
+_CELLS = 1 << 20  # logits held at a time: 4 MB in float32, near the size of a core's cache
+
+
+def in_batch_softmax(
+    queries: Tensor,
+    items: Tensor,
+    pair_query: Tensor,
+    pair_item: Tensor,
+    *,
+    log_frequency: Tensor | None = None,
+    weights: Tensor | None = None,
+    temperature: float = 1.0,
+    mask_repeats: bool = True,
+    chunk_cells: int = _CELLS,
+) -> Tensor:
+    """Cross-entropy where the other items of the batch stand in for the catalogue.
+
+    Row i of the batch is the pair (``pair_query[i]``, ``pair_item[i]``). The loss is that of the
+    full (batch, batch) matrix of logits ``q_i . v_j / temperature - log_frequency_j``, target i in
+    row i, but each distinct query meets each distinct item once: an item that stands c times in
+    the batch counts as c columns by adding log c to its logit. A column that repeats the row's own
+    item is no negative (an accidental hit); taking those c - 1 columns out of the sum of
+    exponentials is one term per pair. Rows of the matrix are made in chunks, and their gradient
+    at once, so the matrix is never stored.
+
+    A popular item turns up as a negative in proportion to its popularity, so its logit is lowered
+    by the log of that proportion (Yi et al., RecSys 2019).
+
+    Args:
+        queries: (u, dim) distinct query vectors.
+        items: (v, dim) distinct item vectors.
+        pair_query: (batch,) int64 positions in ``queries``, in rising order.
+        pair_item: (batch,) int64 positions in ``items``; every item stands in at least one pair.
+        log_frequency: (v,) natural log of each item's share of the training rows, <= 0.
+            None leaves the logits uncorrected.
+        weights: (batch,) weights of the rows, >= 0; None weighs all alike.
+        temperature: divides the dot products; smaller is sharper. Must be positive.
+        mask_repeats: whether a row's own item, repeated by other rows, is left out.
+        chunk_cells: logits held at a time; changes memory and speed, not the value.
+
+    Returns:
+        Scalar: the weighted mean loss, in nats.
+
+    Raises:
+        ConfigError: ``temperature`` is not positive.
+        ShapeError: the arrays do not line up.
+    """
+    if temperature <= 0:
+        msg = f"temperature must be positive; got {temperature}"
+        raise ConfigError(msg)
+    if queries.ndim != 2 or items.ndim != 2 or queries.shape[1] != items.shape[1]:
+        msg = f"queries {tuple(queries.shape)} and items {tuple(items.shape)} must have the same width"
+        raise ShapeError(msg)
+    if pair_query.shape != pair_item.shape:
+        msg = f"{tuple(pair_query.shape)} query positions for {tuple(pair_item.shape)} item positions"
+        raise ShapeError(msg)
+    counts = torch.bincount(pair_item, minlength=len(items)).to(items.dtype)
+    column = counts.log()
+    if log_frequency is not None:
+        column = column - log_frequency.to(items.dtype)
+    row_weights = (
+        torch.ones_like(pair_query, dtype=items.dtype)
+        if weights is None
+        else weights.to(items.dtype)
+    )
+    repeats = counts[pair_item] - 1 if mask_repeats else torch.zeros_like(row_weights)
+    loss: Tensor = _InBatchSoftmax.apply(  # type: ignore[no-untyped-call]
+        queries,
+        items,
+        pair_query,
+        pair_item,
+        column,
+        counts.log(),
+        row_weights,
+        repeats,
+        temperature,
+        chunk_cells,
+    )
+    return loss
+
+
+class _InBatchSoftmax(torch.autograd.Function):
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any,
+        queries: Tensor,
+        items: Tensor,
+        pair_query: Tensor,
+        pair_item: Tensor,
+        column: Tensor,
+        log_counts: Tensor,
+        weights: Tensor,
+        repeats: Tensor,
+        temperature: float,
+        chunk_cells: int,
+    ) -> Tensor:
+        query_grad, item_grad = torch.empty_like(queries), torch.zeros_like(items)
+        step = max(1, chunk_cells // max(1, len(items)))
+        ends = torch.searchsorted(
+            pair_query, torch.arange(0, len(queries) + step, step)
+        ).tolist()
+        total = torch.zeros((), dtype=queries.dtype)
+        for number, start in enumerate(range(0, len(queries), step)):
+            some, pairs = slice(start, start + step), slice(ends[number], ends[number + 1])
+            here, own, weight = pair_query[pairs] - start, pair_item[pairs], weights[pairs]
+            logits = torch.addmm(
+                column, queries[some], items.T, alpha=1 / temperature
+            )  # (step, v)
+            own_logit = logits[here, own] - log_counts[own]  # one column of the item, not all c
+            peak = logits.amax(1, keepdim=True)
+            mass = logits.sub_(peak).exp_()  # (step, v)
+            sums = mass.sum(1)
+            lse = (peak.squeeze(1) + sums.log())[here]  # (pairs,)
+            share = (own_logit - lse).exp()  # of one column of the own item
+            left = 1 - repeats[pairs] * share  # mass without the repeats
+            total += (weight * (lse + left.log() - own_logit)).sum()
+            pull = torch.zeros(len(sums), dtype=queries.dtype).index_add_(
+                0, here, weight / left
+            )
+            grad = mass.mul_((pull / sums).unsqueeze(1))
+            grad.index_put_(
+                (here, own), -weight * (1 + repeats[pairs] * share / left), accumulate=True
+            )
+            query_grad[some] = grad @ items
+            item_grad.addmm_(grad.T, queries[some])
+        norm = weights.sum()
+        ctx.save_for_backward(
+            query_grad / (norm * temperature), item_grad / (norm * temperature)
+        )
+        return total / norm
+
+    @staticmethod
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        query_grad, item_grad = ctx.saved_tensors
+        return (grad_output * query_grad, grad_output * item_grad, *[None] * 8)

@@ -1,0 +1,90 @@
+"""Retrieval for models that score the whole catalogue: blocks of queries, then one selection."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.data.eligible import Eligible
+from shortlist.data.queries import Queries
+from shortlist.data.topk import TopK
+from shortlist.errors import ShapeError
+from shortlist.index.select import check_k, select_top_k
+
+_CELLS = 1 << 22  # scores per block: 16 MB
+
+
+def retrieve_dense(
+    score_all: Callable[[Queries], NDArray[np.float32]],
+    n_items: int,
+    queries: Queries,
+    k: int,
+    eligible: Eligible | None,
+) -> TopK:
+    """Score block by block and select.
+
+    Args:
+        score_all: turns m queries into a fresh (m, n_items) float32 array; a line must not depend
+            on the others.
+        n_items: width of the catalogue.
+        queries: n askers.
+        k: how many items, at least 1.
+        eligible: what may be answered; None allows everything.
+
+    Returns:
+        A TopK with arrays shaped (n, k).
+
+    Raises:
+        ShapeError: ``eligible`` has another length than ``queries``.
+    """
+    check_k(k)
+    if eligible is not None and len(eligible) != len(queries):
+        msg = f"{len(eligible)} eligibility entries for {len(queries)} queries"
+        raise ShapeError(msg)
+    step = max(1, _CELLS // max(1, n_items))
+    parts = []
+    for start in range(0, len(queries), step):
+        stop = min(start + step, len(queries))
+        scores = score_all(queries.slice(start, stop))
+        if eligible is not None:
+            eligible.slice(start, stop).apply(scores)
+        parts.append(select_top_k(scores, k))
+    return TopK.stack(parts) if parts else TopK.nothing(0, k)
+
+
+def score_dense(
+    score_all: Callable[[Queries], NDArray[np.float32]], n_items: int, queries: Queries, rows: NDArray[np.int32]
+) -> NDArray[np.float32]:
+    """Scores of given items, the bits that :func:`retrieve_dense` gives.
+
+    Args:
+        score_all: as there.
+        n_items: width of the catalogue.
+        queries: n askers.
+        rows: (n, m) int32 item rows; -1 scores -inf.
+
+    Returns:
+        (n, m) float32.
+    """
+    step = max(1, _CELLS // max(1, n_items))
+    scores = np.full(rows.shape, -np.inf, np.float32)
+    for start in range(0, len(queries), step):
+        some = slice(start, start + step)
+        block = score_all(queries.slice(start, min(start + step, len(queries))))
+        scores[some] = np.take_along_axis(block, np.maximum(rows[some], 0), axis=1)
+    scores[rows < 0] = -np.inf
+    return scores
+
+
+def excluding_itself(rows: NDArray[np.int32], eligible: Eligible | None) -> Eligible:
+    """For item-to-item: each question leaves its own item out.
+
+    Args:
+        rows: (n,) the items asked about.
+        eligible: further limits, or None.
+
+    Returns:
+        Eligible over n questions.
+    """
+    offsets = np.arange(len(rows) + 1, dtype=np.int64)
+    return (eligible or Eligible.of(len(rows))).excluding(rows, offsets)

@@ -1,0 +1,216 @@
+"""EASE: a linear model from the items a user has to the items they lack, in closed form.
+
+Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019: with X the binary matrix of
+users by items, minimise ``|X - X B|^2 + l2 |B|^2`` over B with a zero diagonal. With
+``P = (X'X + l2 I)^-1`` the solution is ``B = I - P / diag(P)`` (columns divided).
+
+B is items by items. Where there are fewer users than items, the same model has a smaller form: by
+Woodbury ``P = (I - X' M) / l2`` with ``M = (l2 I + X X')^-1 X``, users by items, and nothing of the
+size of B is ever made.
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from shortlist.data.eligible import Eligible
+from shortlist.data.interactions import Interactions
+from shortlist.data.protocols import State
+from shortlist.data.queries import Queries
+from shortlist.data.topk import TopK
+from shortlist.errors import ConfigError, NotReadyError
+from shortlist.retrieval.dense import excluding_itself, retrieve_dense, score_dense
+
+_SMALL_CATALOGUE = 2048  # up to here B itself is small, and quicker to score with
+_GIGABYTE = 1e9
+
+
+@dataclass(eq=False, kw_only=True)
+class EASE:
+    """Closed-form item-to-item linear model; answers for any history of items.
+
+    Attributes:
+        l2: strength of the regularisation; larger leans towards popular items.
+        max_gigabytes: memory the fit may use; a catalogue that needs more is refused beforehand.
+    """
+
+    name: ClassVar[str] = "ease"
+
+    l2: float = 300.0
+    max_gigabytes: float = 6.0
+    _weights: NDArray[np.float32] | None = field(init=False, repr=False, default=None)
+    _own: NDArray[np.float32] | None = field(init=False, repr=False, default=None)
+    _items_of: sp.csr_array | None = field(init=False, repr=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises:
+            ConfigError: a setting is out of range.
+        """
+        if not self.l2 > 0 or not self.max_gigabytes > 0:
+            msg = f"l2 and max_gigabytes must be positive; got {self.l2} and {self.max_gigabytes}"
+            raise ConfigError(msg)
+
+    def fit(self, train: Interactions, *, validate: Interactions | None = None) -> Self:
+        """Solve for the weights.
+
+        Args:
+            train: the rows; only the liked ones count, each pair once.
+            validate: not used: there is nothing to choose.
+
+        Returns:
+            Itself, fitted.
+
+        Raises:
+            ConfigError: the solution would need more than ``max_gigabytes``.
+        """
+        n_users, n_items = len(train.user_vocabulary), len(train.item_vocabulary)
+        pairs = (train.user_rows[train.liked], train.item_rows[train.liked])
+        matrix = sp.csr_array((np.ones(len(pairs[0])), pairs), shape=(n_users, n_items))
+        matrix.sum_duplicates()
+        matrix.data[:] = 1.0
+        by_users = n_users < n_items and n_items > _SMALL_CATALOGUE
+        need = 8 * (2 * n_users**2 + 2 * n_users * n_items if by_users else 3 * n_items**2) / _GIGABYTE
+        if need > self.max_gigabytes:
+            msg = (
+                f"EASE over {n_users:,} users and {n_items:,} items needs about {need:.1f} GB; max_gigabytes is "
+                f"{self.max_gigabytes}. Use TwoTower, leave rare items out, or raise max_gigabytes"
+            )
+            raise ConfigError(msg)
+        if by_users:
+            self._fit_by_users(matrix)
+        else:
+            self._fit_by_items(matrix)
+        return self
+
+    def settled(self) -> "EASE":
+        """An unfitted copy: validation chooses nothing here.
+
+        Returns:
+            An EASE with the same settings.
+        """
+        return EASE(l2=self.l2, max_gigabytes=self.max_gigabytes)
+
+    def retrieve(self, queries: Queries, k: int, eligible: Eligible | None = None) -> TopK:
+        """The eligible items that the liked history speaks for most.
+
+        Args:
+            queries: n askers.
+            k: how many, at least 1.
+            eligible: what may be answered; None allows everything.
+
+        Returns:
+            A TopK (n, k).
+        """
+        return retrieve_dense(self._score_all, self._n_items, queries, k, eligible)
+
+    def score(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Scores of given items.
+
+        Args:
+            queries: n askers.
+            rows: (n, m) item rows; -1 scores -inf.
+
+        Returns:
+            (n, m) float32.
+        """
+        return score_dense(self._score_all, self._n_items, queries, rows)
+
+    def similar(self, rows: NDArray[np.int32], k: int, eligible: Eligible | None = None) -> TopK:
+        """What a history of one item speaks for.
+
+        Args:
+            rows: (n,) items asked about.
+            k: how many, at least 1.
+            eligible: what may be answered; None allows everything. The item itself never is.
+
+        Returns:
+            A TopK (n, k).
+        """
+        n = len(rows)
+        alone = Queries(np.full(n, -1, np.int32), rows, np.arange(n + 1, dtype=np.int64), np.ones(n, bool))
+        return self.retrieve(alone, k, excluding_itself(rows, eligible))
+
+    def state(self) -> State:
+        """Everything needed to answer.
+
+        Returns:
+            Settings and weights: B, or the users' form of it.
+        """
+        arrays: dict[str, NDArray[np.generic]] = {"weights": self._fitted()}
+        if self._own is not None and self._items_of is not None:
+            arrays |= {"own": self._own, "offsets": self._items_of.indptr, "items": self._items_of.indices}
+        return State({"l2": self.l2, "max_gigabytes": self.max_gigabytes}, arrays)
+
+    @classmethod
+    def from_state(cls, state: State) -> "EASE":
+        """Rebuild.
+
+        Args:
+            state: what :meth:`state` gave.
+
+        Returns:
+            A fitted EASE.
+        """
+        model = cls(**state.config)
+        model._weights = np.asarray(state.arrays["weights"], np.float32)
+        if "own" in state.arrays:
+            model._own = np.asarray(state.arrays["own"], np.float32)
+            items = np.asarray(state.arrays["items"])
+            model._items_of = sp.csr_array(
+                (np.ones(len(items), np.float32), items, np.asarray(state.arrays["offsets"])), shape=model._weights.shape
+            )
+        return model
+
+    def _fit_by_items(self, matrix: sp.csr_array) -> None:
+        gram = (matrix.T @ matrix).toarray()
+        gram[np.diag_indices_from(gram)] += self.l2
+        precision = _inverse(gram)
+        precision /= -np.diag(precision)[None, :]
+        precision[np.diag_indices_from(precision)] = 0.0
+        self._weights, self._own, self._items_of = precision.astype(np.float32), None, None
+
+    def _fit_by_users(self, matrix: sp.csr_array) -> None:
+        gram = (matrix @ matrix.T).toarray()
+        gram[np.diag_indices_from(gram)] += self.l2
+        factor = scipy.linalg.cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
+        solved = scipy.linalg.cho_solve(factor, matrix.toarray(), overwrite_b=True, check_finite=False)
+        covered = np.asarray(matrix.multiply(solved).sum(axis=0)).ravel()  # diag(X' M) = 1 - l2 diag(P)
+        self._weights = (solved / (1 - covered)).astype(np.float32)
+        self._own = (covered / (1 - covered)).astype(np.float32)
+        self._items_of = matrix.astype(np.float32)
+
+    @property
+    def _n_items(self) -> int:
+        return int(self._fitted().shape[1])
+
+    def _fitted(self) -> NDArray[np.float32]:
+        if self._weights is None:
+            msg = "this EASE is not fitted; call fit(train) first"
+            raise NotReadyError(msg)
+        return self._weights
+
+    def _score_all(self, queries: Queries) -> NDArray[np.float32]:
+        weights = self._fitted()
+        history = queries.liked_matrix(self._n_items)
+        # sparse times dense adds line by line, in order: the same bits whatever stands beside it
+        if self._items_of is None or self._own is None:
+            return np.asarray(history @ weights, np.float32)
+        shared = history @ self._items_of.T  # (n, users): items in common
+        scores = np.asarray(shared @ weights, np.float32)
+        line = np.repeat(np.arange(len(queries)), np.diff(history.indptr))
+        scores[line, history.indices] -= self._own[history.indices]  # B has a zero diagonal
+        return scores
+
+
+def _inverse(gram: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Inverse of a symmetric positive definite matrix, half the work of a general one."""
+    factor, _ = scipy.linalg.lapack.dpotrf(gram, lower=1, overwrite_a=1)
+    inverse, _ = scipy.linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
+    lower = np.tril(inverse)
+    return np.asarray(lower + np.tril(inverse, -1).T)

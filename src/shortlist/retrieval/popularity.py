@@ -1,0 +1,164 @@
+"""What everybody likes: the answer for whoever brings nothing, and the baseline to beat."""
+
+from dataclasses import asdict, dataclass, field
+from typing import ClassVar, Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.data.eligible import Eligible
+from shortlist.data.interactions import Interactions
+from shortlist.data.protocols import State
+from shortlist.data.queries import Queries
+from shortlist.data.topk import TopK
+from shortlist.errors import ConfigError, NotReadyError
+from shortlist.retrieval.dense import retrieve_dense, score_dense
+
+By = Literal["count", "rating", "recent"]
+_A_DAY = 86_400
+
+
+@dataclass(eq=False, kw_only=True)
+class Popularity:
+    """The same list for everyone, less what each has seen.
+
+    Attributes:
+        by: ``"count"``: liked rows per item. ``"rating"``: the Bayesian mean rating,
+            ``(prior_count * mean of all + sum) / (prior_count + count)``. ``"recent"``: liked rows,
+            each weighing half as much for every ``half_life_days`` of age.
+        min_count: for ``"rating"``: items with fewer ratings come after all the others.
+        prior_count: for ``"rating"``: how many average ratings each item starts with.
+        half_life_days: for ``"recent"``.
+    """
+
+    name: ClassVar[str] = "popularity"
+
+    by: By = "count"
+    min_count: int = 20
+    prior_count: float = 10.0
+    half_life_days: float = 90.0
+    _scores: NDArray[np.float32] | None = field(init=False, repr=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises:
+            ConfigError: a setting is out of range.
+        """
+        if self.by not in get_args(By):
+            msg = f"by must be one of {get_args(By)}; got {self.by!r}"
+            raise ConfigError(msg)
+        if self.min_count < 0 or self.prior_count < 0 or self.half_life_days <= 0:
+            msg = f"min_count and prior_count must not be negative and half_life_days must be positive; got {self}"
+            raise ConfigError(msg)
+
+    def fit(self, train: Interactions, *, validate: Interactions | None = None) -> Self:
+        """Count.
+
+        Args:
+            train: the rows; ``"rating"`` needs ratings and ``"recent"`` times.
+            validate: not used: there is nothing to choose.
+
+        Returns:
+            Itself, fitted.
+        """
+        n_items = len(train.item_vocabulary)
+        if self.by == "rating":
+            self._scores = self._mean_ratings(train.having("rating"), n_items)
+            return self
+        rows, weight = train.item_rows[train.liked], None
+        if self.by == "recent":
+            times = train.having("timestamp").timestamps
+            assert_times = np.asarray(times, np.float64)
+            age = (assert_times.max(initial=0) - assert_times[train.liked]) / _A_DAY
+            weight = 2.0 ** (-age / self.half_life_days)
+        self._scores = np.bincount(rows, weight, minlength=n_items).astype(np.float32)
+        return self
+
+    def settled(self) -> "Popularity":
+        """An unfitted copy: validation chooses nothing here.
+
+        Returns:
+            A Popularity with the same settings.
+        """
+        return Popularity(by=self.by, min_count=self.min_count, prior_count=self.prior_count, half_life_days=self.half_life_days)
+
+    def retrieve(self, queries: Queries, k: int, eligible: Eligible | None = None) -> TopK:
+        """The most popular eligible items.
+
+        Args:
+            queries: n askers.
+            k: how many, at least 1.
+            eligible: what may be answered; None allows everything.
+
+        Returns:
+            A TopK (n, k).
+        """
+        return retrieve_dense(self._score_all, len(self._fitted()), queries, k, eligible)
+
+    def score(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Popularity of given items.
+
+        Args:
+            queries: n askers.
+            rows: (n, m) item rows; -1 scores -inf.
+
+        Returns:
+            (n, m) float32.
+        """
+        return score_dense(self._score_all, len(self._fitted()), queries, rows)
+
+    def similar(self, rows: NDArray[np.int32], k: int, eligible: Eligible | None = None) -> TopK:
+        """Popularity knows no likeness between items.
+
+        Args:
+            rows: not used.
+            k: not used.
+            eligible: not used.
+
+        Raises:
+            ConfigError: always.
+        """
+        msg = "popularity cannot say which items are alike; put EASE or TwoTower first in retrieve"
+        raise ConfigError(msg)
+
+    def state(self) -> State:
+        """Everything needed to answer.
+
+        Returns:
+            Settings and the score of each item.
+        """
+        return State(asdict(self.settled()) | {"_scores": None}, {"scores": self._fitted()})
+
+    @classmethod
+    def from_state(cls, state: State) -> "Popularity":
+        """Rebuild.
+
+        Args:
+            state: what :meth:`state` gave.
+
+        Returns:
+            A fitted Popularity.
+        """
+        settings = {key: value for key, value in state.config.items() if not key.startswith("_")}
+        model = cls(**settings)
+        model._scores = np.asarray(state.arrays["scores"], np.float32)
+        return model
+
+    def _fitted(self) -> NDArray[np.float32]:
+        if self._scores is None:
+            msg = "this Popularity is not fitted; call fit(train) first"
+            raise NotReadyError(msg)
+        return self._scores
+
+    def _score_all(self, queries: Queries) -> NDArray[np.float32]:
+        return np.tile(self._fitted(), (len(queries), 1))
+
+    def _mean_ratings(self, train: Interactions, n_items: int) -> NDArray[np.float32]:
+        ratings = np.asarray(train.ratings, np.float64)
+        count = np.bincount(train.item_rows, minlength=n_items)
+        total = np.bincount(train.item_rows, ratings, minlength=n_items)
+        middle = ratings.mean() if len(ratings) else 0.0
+        mean = (self.prior_count * middle + total) / np.maximum(self.prior_count + count, 1e-12)
+        span = ratings.max(initial=0) - ratings.min(initial=0) + 1
+        return np.where(count >= self.min_count, mean, mean - span).astype(np.float32)  # the rare come last, in order

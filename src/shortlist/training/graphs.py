@@ -1,0 +1,55 @@
+"""Dense parts of a model as ONNX graphs in float64, so that answers do not depend on the batch."""
+
+import io
+import logging
+import warnings
+from contextlib import redirect_stdout
+
+import torch
+from torch import nn
+
+from shortlist.errors import MissingExtraError
+
+
+def export_graph(module: nn.Module, width: int) -> bytes:
+    """Export a module of one input and one output.
+
+    Args:
+        module: takes (n, width).
+        width: of the input.
+
+    Returns:
+        An ONNX model with input ``x`` (n, width) float64 and output ``y``.
+
+    Raises:
+        MissingExtraError: ``onnx`` or ``onnxscript`` is not installed.
+    """
+    try:
+        import onnxscript  # noqa: F401
+    except ImportError:
+        msg = "saving a network needs onnx and onnxscript: pip install 'shortlist[torch]'"
+        raise MissingExtraError(msg) from None
+    training, dtype = module.training, next(module.parameters(), torch.zeros(0)).dtype
+    module.double().eval()
+    exporter_log = logging.getLogger("torch.onnx")
+    level = exporter_log.level
+    exporter_log.setLevel(logging.ERROR)  # it warns of torchvision, which this does not need
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")  # the exporter's own deprecations
+            program = torch.onnx.export(
+                module,
+                (torch.zeros(2, width, dtype=torch.float64, device=next(module.parameters(), torch.zeros(0)).device),),
+                dynamo=True,
+                input_names=["x"],
+                output_names=["y"],
+                dynamic_shapes=({0: torch.export.Dim("n")},),
+                verbose=False,
+            )
+    finally:
+        exporter_log.setLevel(level)
+        module.to(dtype).train(training)
+    if program is None:
+        msg = "torch.onnx.export gave no program"
+        raise RuntimeError(msg)
+    return bytes(program.model_proto.SerializeToString())

@@ -1,0 +1,115 @@
+"""The loop that every training shares: shuffle, step, validate, keep the best, stop in time."""
+
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from shortlist.errors import TrainingError
+from shortlist.training.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass did.
+
+    Attributes:
+        number: from 1.
+        loss: mean training loss of the pass.
+        validation: the validation figure after the pass, higher is better; None without validation.
+    """
+
+    number: int
+    loss: float
+    validation: float | None
+
+
+def run_epochs(
+    rows: int,
+    step: Callable[[NDArray[np.int64]], torch.Tensor],
+    *,
+    settings: TrainingSettings,
+    title: str,
+    validate: Callable[[], float] | None,
+    keep: Callable[[], None],
+) -> list[Epoch]:
+    """Train.
+
+    Args:
+        rows: number of training rows.
+        step: takes the numbers of a batch's rows, updates the model, returns the mean loss.
+        settings: batch size, epochs, patience, seed, progress.
+        title: words beside the progress bar.
+        validate: figure of the model as it is, higher is better; None runs all the epochs.
+        keep: called whenever the model is the best so far (after the last epoch without validation).
+
+    Returns:
+        One record per epoch.
+
+    Raises:
+        TrainingError: the loss is not finite; the message names the step and its rows.
+    """
+    rng = np.random.default_rng(settings.seed)
+    history: list[Epoch] = []
+    best, best_epoch = -math.inf, 0
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"), TimeRemainingColumn())
+    visible = settings.progress and sys.stderr.isatty()
+    with Progress(*columns, console=console, disable=not visible, transient=True) as bar:
+        steps = math.ceil(rows / settings.batch_size)
+        task = bar.add_task(title, total=settings.epochs * steps, figures="")
+        for number in range(1, settings.epochs + 1):
+            order = rng.permutation(rows)
+            losses = []
+            for start in range(0, rows, settings.batch_size):
+                batch = order[start : start + settings.batch_size]
+                losses.append(step(batch) * len(batch))
+                bar.advance(task)
+            loss = _finite_mean(losses, rows, number, settings.batch_size, order)
+            figure = validate() if validate is not None else None
+            history.append(Epoch(number, loss, figure))
+            said = "" if figure is None else f", validation {figure:.4f}"
+            bar.update(task, figures=f"epoch {number}: loss {loss:.4f}{said}")
+            if figure is None:
+                continue
+            if figure > best:
+                best, best_epoch = figure, number
+                keep()
+            elif number - best_epoch >= settings.patience:
+                break
+        if validate is None:
+            keep()
+    return history
+
+
+def _finite_mean(losses: list[torch.Tensor], rows: int, epoch: int, size: int, order: NDArray[np.int64]) -> float:
+    values = torch.stack(losses)
+    if not bool(torch.isfinite(values).all()):
+        step = int((~torch.isfinite(values)).int().argmax())
+        some = order[step * size : (step + 1) * size][:5].tolist()
+        msg = (
+            f"the loss of epoch {epoch}, step {step + 1} is not finite (training rows {some}, ...). "
+            "Lower learning_rate, or look for extreme numbers in the features"
+        )
+        raise TrainingError(msg)
+    return float(values.sum()) / rows
+
+
+def pick_device(name: str) -> torch.device:
+    """Turn a setting into a device.
+
+    Args:
+        name: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+
+    Returns:
+        The device; ``"auto"`` is a GPU where torch sees one.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)

@@ -1,0 +1,102 @@
+"""Settings of the models that are trained: written once, torch-free, so that the models can be them."""
+
+from dataclasses import dataclass
+
+from shortlist.data.features import Declared, History
+from shortlist.errors import ConfigError
+
+
+@dataclass(kw_only=True)
+class TrainingSettings:
+    """What every training loop needs.
+
+    Attributes:
+        batch_size: rows per step.
+        epochs: passes over the rows at the most.
+        patience: epochs without a better validation figure before training stops.
+        optimizer: ``"adagrad"`` or ``"adam"``; either changes only the embedding rows that a step
+            touched.
+        learning_rate: step size.
+        weight_decay: share of a touched embedding taken away per unit of ``learning_rate``.
+        dropout: share of the numbers of an embedding set to zero in training.
+        unknown_share: share of ids replaced by the unknown id in training, so that it is trained.
+        seed: of all that is random.
+        device: ``"auto"`` (a GPU where there is one), ``"cpu"`` or ``"cuda"``.
+        progress: whether to show a progress bar where the error stream is a terminal.
+    """
+
+    batch_size: int = 1024
+    epochs: int = 20
+    patience: int = 3
+    optimizer: str = "adam"
+    learning_rate: float = 0.003
+    weight_decay: float = 0.01
+    dropout: float = 0.3
+    unknown_share: float = 0.02
+    seed: int = 0
+    device: str = "auto"
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: a setting is out of range.
+        """
+        for name in ("batch_size", "epochs", "patience"):
+            if getattr(self, name) < 1:
+                msg = f"{name} must be at least 1; got {getattr(self, name)}"
+                raise ConfigError(msg)
+        for name in ("dropout", "unknown_share"):
+            if not 0 <= getattr(self, name) < 1:
+                msg = f"{name} is a share, at least 0 and below 1; got {getattr(self, name)}"
+                raise ConfigError(msg)
+        if self.learning_rate <= 0 or self.weight_decay < 0:
+            msg = f"learning_rate must be positive and weight_decay not negative; got {self.learning_rate} and {self.weight_decay}"
+            raise ConfigError(msg)
+        if self.optimizer not in {"adagrad", "adam"}:
+            msg = f"optimizer must be 'adagrad' or 'adam'; got {self.optimizer!r}"
+            raise ConfigError(msg)
+        if self.device not in {"auto", "cpu", "cuda"}:
+            msg = f"device must be 'auto', 'cpu' or 'cuda'; got {self.device!r}"
+            raise ConfigError(msg)
+
+
+@dataclass(kw_only=True)
+class TowerSettings(TrainingSettings):
+    """Two towers.
+
+    Attributes:
+        dim: width of the vectors.
+        user: features of the query tower; ``"user_id"``, ``History(n)`` and columns of the users' table.
+        item: features of the candidate tower; ``"item_id"`` and columns of the catalogue.
+        layers: widths of hidden layers after the pooled embeddings, in both towers; none by default.
+        normalize: whether vectors have length 1 (the score is then a cosine over ``temperature``).
+        temperature: divides the dot products.
+        logq: whether logits are corrected for how often an item is drawn as a negative.
+        mask_repeats: whether a row's own item, drawn by other rows, is left out of its negatives.
+    """
+
+    dim: int = 64
+    user: tuple[Declared, ...] = ("user_id", History(50))
+    item: tuple[Declared, ...] = ("item_id",)
+    layers: tuple[int, ...] = ()
+    normalize: bool = False
+    temperature: float = 1.0
+    logq: bool = True
+    mask_repeats: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: a setting is out of range.
+        """
+        super().__post_init__()
+        self.user, self.item, self.layers = tuple(self.user), tuple(self.item), tuple(self.layers)
+        if self.dim < 1 or any(width < 1 for width in self.layers):
+            msg = f"dim and layers must be at least 1; got {self.dim} and {self.layers}"
+            raise ConfigError(msg)
+        if self.temperature <= 0:
+            msg = f"temperature must be positive; got {self.temperature}"
+            raise ConfigError(msg)
