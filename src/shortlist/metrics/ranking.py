@@ -182,7 +182,7 @@ def hit_rate(
     Returns:
         (n,) values; NaN without a relevant item.
     """
-    return _valued(hits[:, :k].any(axis=1).astype(np.float64), n_relevant)
+    return _valued(np.where(hits[:, :k].any(axis=1), 1.0, 0.0), n_relevant)
 
 
 def recall(
@@ -234,8 +234,8 @@ def ndcg(hits: NDArray[np.bool_], n_relevant: NDArray[np.int64], k: int) -> NDAr
     worth = 1.0 / np.log2(np.arange(2, k + 2))  # (k,)
     gained = hits[:, :k] @ worth[: hits.shape[1]]  # (n,)
     best = np.cumsum(worth)[np.clip(n_relevant, 1, k) - 1]  # (n,)
-    share = np.asarray(gained / best, np.float64)
-    return _valued(np.minimum(share, 1.0), n_relevant)  # rounding may pass 1 by an ulp
+    share = np.clip(gained / best, 0.0, 1.0)  # rounding may pass 1 by an ulp
+    return _valued(share, n_relevant)
 
 
 def mrr(hits: NDArray[np.bool_], n_relevant: NDArray[np.int64], k: int) -> NDArray[np.float64]:
