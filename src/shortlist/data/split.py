@@ -309,7 +309,8 @@ def _by_share(
 
 
 def _rounded(number: NDArray[np.floating]) -> NDArray[np.int64]:
-    return np.floor(number + 0.5 + 1e-9).astype(np.int64)  # 0.29 * 50 is a little below 14.5
+    halves_up: NDArray[np.int64] = np.floor(number + 0.5 + 1e-9).astype(np.int64)
+    return halves_up  # the 1e-9: 0.29 * 50 is a little below 14.5
 
 
 def _parts(data: Interactions, part: NDArray[np.int8], validated: bool, leaks: str) -> Parts:  # noqa: FBT001
