@@ -90,7 +90,7 @@ def _examined(data: Interactions, faults: tuple[str, ...]) -> Checkup:
     touched = per_item > 0
     items_per_user = np.bincount(distinct // n_known, minlength=n_users)
     popular = np.sort(per_item)[::-1][: max(1, round(int(touched.sum()) / 100))]
-    duplicates = _duplicates(data.table)
+    duplicates = _duplicates(data.table) if len(distinct) < n else 0
     repeats = (n - duplicates - len(distinct)) / (n - duplicates)
     unknown, untitled = _metadata_gaps(data, touched)
     checkup = Checkup(

@@ -83,7 +83,12 @@ class Expression:
                 msg = f"{self.text!r} names column {name!r}, which is not there; columns are {table.columns}.{closest(name, table.columns)}"
                 raise ConfigError(msg)
         try:
-            answer = table.select(self._parsed[0].fill_null(value=False).alias("ok"))["ok"]
+            # NaN says as little as null, but polars holds it to be above every number
+            floats = [c for c in self.columns if table.schema[c].is_float()]
+            given = table.with_columns(pl.col(floats).fill_nan(None))
+            answer = given.with_columns(self._parsed[0].fill_null(value=False).alias("ok"))[
+                "ok"
+            ]
         except pl.exceptions.PolarsError as error:
             kinds = {name: str(table.schema[name]) for name in sorted(self.columns)}
             msg = f"{self.text!r} compares things of different kinds: {kinds} ({error}). Write numbers bare and text in quotes"
@@ -177,7 +182,9 @@ class _Parser:
 
     def _in(self, left: _Operand, right: _Operand) -> pl.Expr:
         if right.kind == "list":
-            return self._expr(left).is_in(right.value)  # type: ignore[arg-type]
+            values: list[object] = right.value  # type: ignore[assignment]
+            same = [self._expr(left) == pl.lit(value) for value in values]  # 1 equals 1.0
+            return pl.any_horizontal(same) if same else pl.lit(value=False)
         if right.kind != "column":
             self._fail("after 'in' comes a column of lists, or a list in brackets")
         return self._expr(right).list.contains(self._expr(left))

@@ -45,6 +45,11 @@ class Interactions:
             if name not in self.table.columns:
                 msg = f"interactions need a column {name!r}; got {self.table.columns}.{closest(name, self.table.columns)}"
                 raise DataError(msg)
+        for name in _NUMBERS.keys() & set(self.table.columns):
+            held = self.table.schema[name]
+            if not held.is_numeric() and held not in {pl.Boolean, pl.Null}:
+                msg = f"column {name!r} holds {held}; it must hold numbers. Convert it, or let read() do so"
+                raise DataError(msg)
         for fault in find_faults(self.table):
             raise DataError(str(fault))
         ids = [id_series(self.table[name], name=name) for name in ("user_id", "item_id")]

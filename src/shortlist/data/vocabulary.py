@@ -42,8 +42,12 @@ def id_series(ids: IdColumn, *, name: str = "id") -> pl.Series:
     if series.dtype in {pl.Categorical, pl.Enum}:
         series = series.cast(pl.String)
     if series.dtype.is_integer():
-        return series.cast(pl.Int64).alias(name)
-    if series.dtype.is_float() and bool((series == series.floor()).all()):
+        numbers = series.cast(pl.Int64, strict=False)
+        if numbers.null_count():  # 64-bit hashes without a sign: too large, so they go as text
+            return series.cast(pl.String).alias(name)
+        return numbers.alias(name)
+    whole = series.dtype.is_float() and bool((series == series.floor()).all())
+    if whole and bool((series.abs() <= 2**53).all()):  # also refuses NaN and infinity
         return series.cast(pl.Int64).alias(name)
     if series.dtype != pl.String:
         msg = f"column {name!r} holds {series.dtype}; ids are text or whole numbers. Convert the column first"
