@@ -66,7 +66,7 @@ def diversity(rows: NDArray[np.integer], tags: NDArray[np.floating]) -> NDArray[
         raise ShapeError(msg)
     if not len(tags):
         return np.full(len(rows), np.nan)
-    length = np.linalg.norm(tags, axis=1, keepdims=True).astype(np.float64)  # (n_items, 1)
+    length = np.linalg.norm(tags.astype(np.float64), axis=1, keepdims=True)  # (n_items, 1)
     unit = np.divide(tags, length, out=np.zeros(tags.shape), where=length > 0)
     counted = (rows >= 0) & (length[:, 0] > 0)[rows]
     m = counted.sum(axis=1)  # (n,)
