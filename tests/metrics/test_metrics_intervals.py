@@ -147,7 +147,7 @@ def test_verdicts_name_the_winner() -> None:
 
 @pytest.mark.parametrize(
     ("number", "text"),
-    [(0.17364, ".1736"), (-0.002, "-.0020"), (9.53, "9.5300"), (10.5, "10.5000"), (-0.0, ".0000"),
+    [(0.17364, ".1736"), (-0.002, "-.0020"), (9.53, "9.5300"), (10.5, "10.5000"), (-0.00001, ".0000"),
      (1.0, "1.0000"), (0.99999, "1.0000"), (-20.04, "-20.0400"), (math.nan, "n/a")],
 )  # fmt: skip
 def test_numbers_are_written_shortly(number: float, text: str) -> None:

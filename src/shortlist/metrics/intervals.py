@@ -259,8 +259,9 @@ def brief(number: float, *, signed: bool = False) -> str:
     """
     if np.isnan(number):
         return "n/a"
-    text = f"{number + 0.0:+.4f}" if signed else f"{number + 0.0:.4f}"
-    return text.replace("0.", ".", 1) if abs(number) < 0.99995 else text
+    rounded = round(number, 4) + 0.0  # no minus before a zero
+    text = f"{rounded:+.4f}" if signed else f"{rounded:.4f}"
+    return text.replace("0.", ".", 1) if abs(rounded) < 1 else text
 
 
 def _check(resamples: int, confidence: float) -> None:
