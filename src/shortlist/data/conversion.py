@@ -32,7 +32,7 @@ def ids(column: pl.Series) -> pl.Series:
     Returns:
         The column; text without any sign in it is null.
     """
-    if column.dtype in {pl.Categorical, pl.Enum}:
+    if isinstance(column.dtype, pl.Categorical | pl.Enum):
         column = column.cast(pl.String)
     if column.dtype.is_float():
         return column.fill_nan(None)
@@ -102,7 +102,7 @@ def numbers(column: pl.Series, where: str) -> tuple[pl.Series, list[Fault]]:
         text = text.set(text.str.to_lowercase().is_in(_MISSING), None)
         value = text.cast(pl.Float32, strict=False)
         return value, _unread(column, value.is_null() & text.is_not_null(), "a number")
-    if column.dtype.is_numeric() or column.dtype in {pl.Boolean, pl.Null}:
+    if column.dtype.is_numeric() or isinstance(column.dtype, pl.Boolean | pl.Null):
         return column.cast(pl.Float32), []
     msg = f"{where}: column {column.name!r} holds {column.dtype}, not numbers; name another one by columns={{...}}"
     raise DataError(msg)
@@ -145,7 +145,7 @@ def times(column: pl.Series, where: str) -> tuple[pl.Series, list[Fault]]:
         DataError: the column holds neither dates nor numbers nor text.
     """
     faults: list[Fault] = []
-    if column.dtype.is_temporal() and column.dtype not in {pl.Time, pl.Duration}:
+    if isinstance(column.dtype, pl.Date | pl.Datetime):
         return column.cast(pl.Datetime("us"), strict=False).dt.epoch("s").cast(pl.Int64), []
     if column.dtype == pl.String:
         value, faults = _times_of_text(column)

@@ -91,7 +91,8 @@ class Expression:
             ]
         except pl.exceptions.PolarsError as error:
             kinds = {name: str(table.schema[name]) for name in sorted(self.columns)}
-            msg = f"{self.text!r} compares things of different kinds: {kinds} ({error}). Write numbers bare and text in quotes"
+            reason = str(error).split("\n", 1)[0]
+            msg = f"{self.text!r} compares things of different kinds: {kinds} ({reason}). Write numbers bare and text in quotes"
             raise ConfigError(msg) from None
         return answer.to_numpy().astype(bool)
 
@@ -184,7 +185,8 @@ class _Parser:
         if right.kind == "list":
             values: list[object] = right.value  # type: ignore[assignment]
             same = [self._expr(left) == pl.lit(value) for value in values]  # 1 equals 1.0
-            return pl.any_horizontal(same) if same else pl.lit(value=False)
+            nowhere = self._expr(left) != self._expr(left)  # never true; null where left is
+            return pl.any_horizontal(same) if same else nowhere
         if right.kind != "column":
             self._fail("after 'in' comes a column of lists, or a list in brackets")
         return self._expr(right).list.contains(self._expr(left))

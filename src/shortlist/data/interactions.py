@@ -47,7 +47,7 @@ class Interactions:
                 raise DataError(msg)
         for name in _NUMBERS.keys() & set(self.table.columns):
             held = self.table.schema[name]
-            if not held.is_numeric() and held not in {pl.Boolean, pl.Null}:
+            if not held.is_numeric() and not isinstance(held, pl.Boolean | pl.Null):
                 msg = f"column {name!r} holds {held}; it must hold numbers. Convert it, or let read() do so"
                 raise DataError(msg)
         for fault in find_faults(self.table):

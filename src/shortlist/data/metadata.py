@@ -48,7 +48,7 @@ def years(column: pl.Series) -> pl.Series:
     Returns:
         Int64; null where no year can be read.
     """
-    if column.dtype in {pl.Date, pl.Datetime}:
+    if isinstance(column.dtype, pl.Date | pl.Datetime):
         return column.dt.year().cast(pl.Int64)
     if column.dtype == pl.String:
         column = column.str.strip_chars().str.extract(r"^(\d{4})(?:\.0*)?$")
@@ -65,7 +65,7 @@ def tags(column: pl.Series) -> pl.Series:
     Returns:
         List(String), without empty texts; null where the value is missing.
     """
-    if column.dtype == pl.List:
+    if isinstance(column.dtype, pl.List):
         lists = column.cast(pl.List(pl.String))
     else:
         text = column.cast(pl.String).str.strip_chars()

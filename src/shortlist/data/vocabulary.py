@@ -39,7 +39,7 @@ def id_series(ids: IdColumn, *, name: str = "id") -> pl.Series:
         row = int(series.is_null().arg_max() or 0)
         msg = f"column {name!r}, row {row}: the id is missing; every row needs one. Remove the row or give it an id"
         raise DataError(msg)
-    if series.dtype in {pl.Categorical, pl.Enum}:
+    if isinstance(series.dtype, pl.Categorical | pl.Enum):
         series = series.cast(pl.String)
     if series.dtype.is_integer():
         numbers = series.cast(pl.Int64, strict=False)
@@ -137,3 +137,21 @@ class Vocabulary:
     @cached_property
     def _by_text(self) -> dict[str, int]:
         return {key: row for row, key in enumerate(self._keys)}
+
+
+def align(table: pl.DataFrame | None, key: str, ids: pl.Series) -> pl.DataFrame | None:
+    """Bring a table into the order of given ids.
+
+    Args:
+        table: one row per id, or None.
+        key: its id column.
+        ids: (n,) ids, which may repeat; those that the table lacks get nulls.
+
+    Returns:
+        (n rows) the table without its id column; None where there is no table.
+    """
+    if table is None:
+        return None
+    left = ids.cast(pl.String).alias("_key").to_frame()
+    right = table.with_columns(pl.col(key).cast(pl.String).alias("_key")).drop(key)
+    return left.join(right, on="_key", how="left", maintain_order="left").drop("_key")

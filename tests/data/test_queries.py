@@ -1,0 +1,67 @@
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from shortlist.data.queries import Queries
+from shortlist.errors import ShapeError
+
+
+def queries(**changes: Any) -> Queries:
+    # asker 0 (known): items 1, 2, 1 of which the middle one was not liked; 1: nothing; 2: item 3
+    given: dict[str, Any] = {
+        "user_rows": np.array([4, -1, -1], np.int32),
+        "history_rows": np.array([1, 2, 1, 3], np.int32),
+        "offsets": np.array([0, 3, 3, 4], np.int64),
+        "history_liked": np.array([True, False, True, True]),
+    }
+    return Queries(**{**given, **changes})
+
+
+def test_who_brings_nothing() -> None:
+    assert queries().nobody.tolist() == [False, True, False]
+    disliked = queries(history_liked=np.zeros(4, bool))
+    assert disliked.nobody.tolist() == [False, True, True]
+    described = queries(users=pl.DataFrame({"age": [None, 30, None]}))
+    assert described.nobody.tolist() == [False, False, False]
+
+
+def test_liked_matrix_counts_an_item_once() -> None:
+    want = [[0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]]
+    assert queries().liked_matrix(4).toarray().tolist() == want
+    assert queries().liked_counts.tolist() == [2, 0, 1]
+
+
+def test_liked_matrix_of_the_last_ones() -> None:
+    data = queries(
+        history_rows=np.array([0, 1, 2, 3], np.int32), history_liked=np.ones(4, bool)
+    )
+    want = [[0, 1, 1, 0], [0, 0, 0, 0], [0, 0, 0, 1]]
+    assert data.liked_matrix(4, last=2).toarray().tolist() == want
+
+
+def test_slices_carry_their_own_rows() -> None:
+    part = queries(history_ages=np.arange(4.0), users=pl.DataFrame({"age": [1, 2, 3]})).slice(
+        2, 3
+    )
+    assert part.history_rows.tolist() == [3]
+    assert part.offsets.tolist() == [0, 1]
+    assert part.history_ages is not None
+    assert part.history_ages.tolist() == [3.0]
+    assert part.users is not None
+    assert part.users["age"].to_list() == [3]
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"offsets": np.array([0, 3, 4], np.int64)}, r"offsets must be \(4,\) from 0 to 4"),
+        ({"offsets": np.array([0, 3, 3, 3], np.int64)}, "offsets must be"),
+        ({"history_liked": np.ones(3, bool)}, "history_liked has 3 entries for 4 history rows"),
+        ({"users": pl.DataFrame({"age": [1]})}, "users has 1 rows for 3 queries"),
+    ],
+)
+def test_arrays_that_do_not_line_up(changes: dict[str, object], match: str) -> None:
+    with pytest.raises(ShapeError, match=match):
+        queries(**changes)
