@@ -65,27 +65,18 @@ def tags(column: pl.Series) -> pl.Series:
     Returns:
         List(String), without empty texts; null where the value is missing.
     """
+    around = " "
     if isinstance(column.dtype, pl.List):
         lists = column.cast(pl.List(pl.String))
     else:
         text = column.cast(pl.String).str.strip_chars()
         text = text.set(text.is_in(["nan", "NaN", "None"]), None)
         text = text.set((text == _NO_GENRES).fill_null(value=False), "")
-        listed = text.str.starts_with("[") & text.str.ends_with("]")
-        if bool(listed.any()):  # a Python or JSON list that was written as text
-            text = text.str.strip_chars("[]").str.replace_all(
-                r"""(^|, *)['"]|['"](, *|$)""", "$1$2"
-            )
+        if (text.str.starts_with("[") & text.str.ends_with("]")).any():
+            text, around = text.str.strip_chars("[]"), " '\""  # a list that was written as text
         joint = _joint(text.drop_nulls().unique())
-        lists = (
-            text.str.split(joint)
-            if joint
-            else text.to_frame("t")
-            .select(pl.concat_list("t").alias("t"))
-            .to_series()
-            .set(text.is_null(), None)
-        )
-    one = pl.element().str.strip_chars()
+        lists = text.str.split(joint or "\n")
+    one = pl.element().str.strip_chars(around)
     kept = (
         lists.alias("g")
         .to_frame()

@@ -6,7 +6,7 @@ with the reason; none is dropped in silence.
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -213,7 +213,7 @@ def typed_interactions(source: Source, named: Named) -> Typed:
     if found.get("timestamp") != "timestamp" and "timestamp" in raw.columns:
         log.warning("%s: time is taken from %r", loaded.where, found.get("timestamp"))
     table = renamed(raw, found, INTERACTION_FIELDS)
-    table, faults = _typed(table, loaded)
+    table, faults = _typed(table, loaded, found)
     unread = {fault.column for fault in faults}
     for fault in find_faults(table):
         told = [f.bad for f in faults if f.column == fault.column]
@@ -225,11 +225,13 @@ def typed_interactions(source: Source, named: Named) -> Typed:
     return Typed(loaded, table, faults, found)
 
 
-def _typed(table: pl.DataFrame, loaded: Loaded) -> tuple[pl.DataFrame, list[Fault]]:
+def _typed(
+    table: pl.DataFrame, loaded: Loaded, theirs: Mapping[str, str]
+) -> tuple[pl.DataFrame, list[Fault]]:
     faults: list[Fault] = []
     new: list[pl.Series] = []
     for name in table.columns:
-        column, wrong = table[name], list[Fault]()
+        column, wrong = table[name].alias(theirs.get(name, name)), list[Fault]()
         if name in {"user_id", "item_id"}:
             column = conversion.ids(column)
             column = conversion.whole_numbers(column) if loaded.is_text else column
@@ -240,7 +242,7 @@ def _typed(table: pl.DataFrame, loaded: Loaded) -> tuple[pl.DataFrame, list[Faul
         elif loaded.is_text and name != "event":
             column = conversion.natural(column)
         new.append(column.alias(name))
-        faults += wrong
+        faults += [replace(fault, column=name) for fault in wrong]
     return pl.DataFrame(new), faults
 
 
