@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shortlist.data.vocabulary import IdColumn, id_series
+from shortlist.data.vocabulary import IdColumn, align, id_series
 from shortlist.errors import DataError, closest
 
 
@@ -61,12 +61,8 @@ class Catalogue:
         Returns:
             A Catalogue whose table has one row per id.
         """
-        left = ids.cast(pl.String).alias("_key").to_frame()
-        right = self.table.with_columns(pl.col("item_id").cast(pl.String).alias("_key")).drop(
-            "item_id"
-        )
-        joined = left.join(right, on="_key", how="left", maintain_order="left").drop("_key")
-        return Catalogue(pl.concat([ids.alias("item_id").to_frame(), joined], how="horizontal"))
+        columns = align(self.table, "item_id", ids)
+        return Catalogue(columns.insert_column(0, ids.alias("item_id")))
 
     @cached_property
     def titles(self) -> pl.Series:

@@ -127,7 +127,7 @@ def find_columns(
             has no such column, whatever the names say. A name that is not in ``columns`` is left
             to the guess, because it may belong to another table.
         required: fields that must be found.
-        sparse: columns that are mostly empty; another candidate is preferred to them.
+        sparse: columns that are mostly empty; for the time, another candidate is preferred.
         where: the file, for messages.
 
     Returns:
@@ -145,8 +145,9 @@ def find_columns(
     for ours in fields:
         if ours in found or (ours in named and named[ours] is None):
             continue
-        free = [name for name in columns if name not in found.values()]
-        full = [name for name in free if name not in sparse]
+        claimed = {*found.values(), *named.values()}
+        free = [name for name in columns if name not in claimed]
+        full = [name for name in free if name not in sparse or ours != "timestamp"]
         theirs = _guess(ours, full, where) or _guess(ours, free, where)
         if theirs is not None:
             found[ours] = theirs
@@ -179,9 +180,11 @@ def _missing(ours: str, columns: Sequence[str], named: Named, where: str) -> str
         if asked
         else f"{where}: no column looks like the {ours}"
     )
+    data = any(name[:1].isdigit() for name in columns)
+    header = ", or put a header line into the file if it has none" if data else ""
     return (
         f"{start}; columns are {list(columns)}.{hint} "
-        f"Name it: columns={{{ours!r}: 'its name there'}}"
+        f"Name it: columns={{{ours!r}: 'its name there'}}{header}"
     )
 
 

@@ -5,6 +5,7 @@ import http.client
 import logging
 import os
 import tempfile
+import urllib.error
 import urllib.request
 from dataclasses import replace
 from importlib import resources
@@ -130,6 +131,8 @@ def fetch(url: str, target: Path) -> None:
             raise DataError(msg)
         part.replace(target)
     except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it holds the connection
         reason = getattr(error, "reason", None) or error
         msg = f"{url} cannot be fetched ({reason}). {by_hand}"
         raise DataError(msg) from None

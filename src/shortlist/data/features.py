@@ -86,5 +86,5 @@ def features_from_json(values: Sequence[Json]) -> tuple[Declared, ...]:
             msg = f"cannot read feature {value!r}; kinds are {sorted(_KINDS)}"
             raise ConfigError(msg)
         fields = {key: v for key, v in value.items() if key != "kind"}
-        features.append(_KINDS[str(value["kind"])](**fields))  # type: ignore[arg-type]
+        features.append(_KINDS[str(value["kind"])](**fields))
     return tuple(features)

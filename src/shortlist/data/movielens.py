@@ -201,7 +201,7 @@ def _csv(folder: _Folder, name: str, columns: dict[str, str]) -> pl.DataFrame:
     except pl.exceptions.PolarsError as error:
         msg = f"{folder.where(name)} is not as GroupLens publishes it: {str(error).splitlines()[0]}; fetch it again"
         raise DataError(msg) from None
-    return table.select(columns).rename(columns)
+    return table.select(*columns).rename(columns)
 
 
 def _read_csv(folder: _Folder) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame | None]:

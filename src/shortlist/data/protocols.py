@@ -60,6 +60,10 @@ class Fittable(Protocol):
 class Retriever(Fittable, Protocol):
     """Stage 1: everything to a few hundred."""
 
+    def knows(self, queries: Queries) -> NDArray[np.bool_]:
+        """Which askers it has a personal answer for; the others are for the fallback."""
+        ...
+
     def retrieve(self, queries: Queries, k: int, eligible: Eligible | None = None) -> TopK:
         """The best k items per query among the eligible ones, the same bits whatever the batch."""
         ...

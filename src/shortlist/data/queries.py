@@ -59,13 +59,12 @@ class Queries:
         return f"Queries({len(self):,}: {known:,} known users, {len(self.history_rows):,} history rows)"
 
     @cached_property
-    def nobody(self) -> NDArray[np.bool_]:
-        """(n,) True for whoever brings nothing: never seen, nothing liked, no columns of their own."""
-        brings = (self.user_rows >= 0) | (self.liked_counts > 0)
-        if self.users is not None:
-            given = self.users.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
-            brings |= given.fill_null(value=False).to_numpy()
-        return ~brings
+    def has_columns(self) -> NDArray[np.bool_]:
+        """(n,) whether the asker brings a value in any column of their own."""
+        if self.users is None or not self.users.width:
+            return np.zeros(len(self), bool)
+        given = self.users.select(pl.any_horizontal(pl.all().is_not_null()).alias("given"))
+        return given["given"].to_numpy().astype(bool)
 
     @cached_property
     def liked_counts(self) -> NDArray[np.int64]:

@@ -1,6 +1,7 @@
 """Ragged arrays: flat values with offsets, and how to take some of their lines."""
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 
@@ -22,3 +23,30 @@ def take_lines(
     taken = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     within = np.arange(taken[-1]) - np.repeat(taken[:-1], counts)
     return np.repeat(starts, counts) + within, taken
+
+
+def mean_lines(matrix: sp.csr_array) -> sp.csr_array:
+    """Divide each line by its number of entries.
+
+    Args:
+        matrix: (n, m) CSR of ones; changed in place.
+
+    Returns:
+        The matrix, whose lines now sum to 1 (empty lines to 0).
+    """
+    counts = np.diff(matrix.indptr)
+    matrix.data /= np.repeat(np.maximum(counts, 1), counts).astype(matrix.data.dtype)
+    return matrix
+
+
+def beside(parts: list[sp.csr_array]) -> sp.csr_array:
+    """Sparse matrices side by side.
+
+    Args:
+        parts: at least one (n, ...) CSR.
+
+    Returns:
+        One CSR of all their columns.
+    """
+    joined: sp.csr_array = sp.hstack(parts, format="csr")
+    return joined

@@ -210,8 +210,8 @@ def typed_interactions(source: Source, named: Named) -> Typed:
         where=loaded.where,
     )
     log.info("%s: columns %s", loaded.where, found)
-    if found.get("timestamp") != "timestamp" and "timestamp" in raw.columns:
-        log.warning("%s: time is taken from %r", loaded.where, found.get("timestamp"))
+    if found.get("timestamp", "timestamp") != "timestamp" and "timestamp" in raw.columns:
+        log.warning("%s: time is taken from %r", loaded.where, found["timestamp"])
     table = renamed(raw, found, INTERACTION_FIELDS)
     table, faults = _typed(table, loaded, found)
     unread = {fault.column for fault in faults}
@@ -250,7 +250,7 @@ def _metadata(loaded: Loaded, fields: tuple[str, ...], key: str, named: Named) -
     table = loaded.table
     if plain_id := next((c for c in table.columns if c.lower() == "id"), None):
         try:
-            found = find_columns(table.columns, fields, named=named, where=loaded.where)
+            found = find_columns(table.columns, (key,), named=named, where=loaded.where)
         except DataError:
             found = {}
         if key not in found:  # in a table of items, a bare "id" is the item's
@@ -336,14 +336,16 @@ def _write_quarantine(typed: Typed, path: Path) -> None:
     side = typed.loaded.table.with_columns(
         typed.loaded.numbers.alias("row"), reason.to_series()
     ).filter(typed.bad)
+    part = path.with_name(f"{path.name}.part")
     try:
         if path.suffix == ".parquet":
-            side.write_parquet(path)
-            return
-        lists = [c for c, kind in side.schema.items() if isinstance(kind, pl.List)]
-        side.with_columns(
-            pl.col(c).cast(pl.List(pl.String)).list.join("|") for c in lists
-        ).write_csv(path)
+            side.write_parquet(part)
+        else:
+            lists = [c for c, kind in side.schema.items() if isinstance(kind, pl.List)]
+            texts = [pl.col(c).cast(pl.List(pl.String)).list.join("|") for c in lists]
+            side.with_columns(texts).write_csv(part)
+        part.replace(path)
     except OSError as error:
+        part.unlink(missing_ok=True)
         msg = f"the bad rows cannot be written to {path}: {error}; pass quarantine='a path that can be written'"
         raise DataError(msg) from None

@@ -25,7 +25,10 @@ from shortlist.data.features import (
     features_from_json,
     features_to_json,
 )
+from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import Json
+from shortlist.data.ragged import beside
+from shortlist.data.vocabulary import align
 from shortlist.errors import ConfigError, DataError, closest
 
 ColumnFeature = Category | Tags | Number | Text
@@ -196,11 +199,29 @@ class Side:
                 msg = f"the model reads column {name!r}; got {table.columns}. Add the column; it may hold nulls"
                 raise DataError(msg)
             parts.append(part.encode(column))
-        return (
-            sp.csr_array(sp.hstack(parts, format="csr"))
-            if parts
-            else sp.csr_array((n, 0), dtype=np.float32)
-        )
+        if not parts:  # nothing but a history
+            parts.append(sp.csr_array(np.zeros((n, 0), np.float32)))
+        return beside(parts)
+
+    def hiding_ids(
+        self, lines: sp.csr_array, share: float, rng: np.random.Generator
+    ) -> sp.csr_array:
+        """Make some ids unknown, so that training also teaches the unknown id.
+
+        Args:
+            lines: encoded rows; changed in place.
+            share: of the lines whose id is hidden.
+            rng: chooses them.
+
+        Returns:
+            ``lines``.
+        """
+        if self.has_id and share:
+            hidden = rng.random(lines.shape[0]) < share
+            lines.indices[lines.indptr[:-1][hidden]] = (
+                self.n_rows
+            )  # the id is a line's first entry
+        return lines
 
     def to_json(self) -> Json:
         """What was learned, as JSON values.
@@ -234,18 +255,67 @@ class Side:
 
         Returns:
             The same Side.
+
+        Raises:
+            ConfigError: a feature is not one of a column.
         """
         fields = dict(value)
-        learned = [
-            _Learned(
-                features_from_json([part["feature"]])[0],
-                tuple(part["values"]),
-                part["mean"],
-                part["spread"],
+        learned = []
+        for part in fields.pop("learned"):
+            (feature,) = features_from_json([part["feature"]])
+            if not isinstance(feature, ColumnFeature):
+                msg = f"{feature!r} is not a feature of a column"
+                raise ConfigError(msg)
+            learned.append(
+                _Learned(feature, tuple(part["values"]), part["mean"], part["spread"])
             )
-            for part in fields.pop("learned")
-        ]
         return cls(learned=learned, **fields)
+
+
+def encode_all(
+    train: Interactions,
+    user: Sequence[Declared],
+    item: Sequence[Declared],
+    *,
+    liked_only: bool,
+) -> tuple[tuple[Side, Side], tuple[sp.csr_array, sp.csr_array]]:
+    """Learn both sides from train, and encode all its users and items.
+
+    An item that no row of train has stands for the unknown one: its own embedding learned nothing.
+
+    Args:
+        train: the rows a model is fitted on.
+        user: features of the users.
+        item: features of the items.
+        liked_only: whether the model learns from the liked rows only.
+
+    Returns:
+        The sides, and their (n_users + 1, ...) and (n_items + 1, ...) encoded lines; the last line
+        of each is the unknown.
+    """
+    n_users, n_items = len(train.user_vocabulary), len(train.item_vocabulary)
+    user_ids = train.user_vocabulary.ids
+    users = None if train.users is None else align(train.users, "user_id", user_ids)
+    items = align(train.catalogue.table, "item_id", train.item_vocabulary.ids)
+    rows = train.item_rows[train.liked] if liked_only else train.item_rows
+    in_train = np.bincount(rows, minlength=n_items) > 0
+    sides = (
+        Side.learn(
+            user,
+            id_name="user_id",
+            n_rows=n_users,
+            table=users,
+            in_train=np.ones(n_users, bool),
+            n_items=n_items,
+        ),
+        Side.learn(item, id_name="item_id", n_rows=n_items, table=items, in_train=in_train),
+    )
+    user_rows = np.append(np.arange(n_users), -1).astype(np.int32)
+    item_rows = np.append(np.where(in_train, np.arange(n_items), -1), -1).astype(np.int32)
+    return sides, (
+        sides[0].encode(user_rows, None if users is None else users.vstack(users.clear(1))),
+        sides[1].encode(item_rows, items.vstack(items.clear(1))),
+    )
 
 
 def _check_history(history: History, n_items: int) -> int:

@@ -14,7 +14,7 @@ from shortlist.data.catalogue import Catalogue
 from shortlist.data.interactions import Interactions
 from shortlist.data.queries import Queries
 from shortlist.data.ragged import take_lines
-from shortlist.data.vocabulary import IdColumn, Vocabulary, id_series
+from shortlist.data.vocabulary import IdColumn, Vocabulary, align, id_series
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -154,7 +154,9 @@ class Snapshot:
         """
         ids = id_series(users, name="user_id")
         rows = self.user_vocabulary.rows(ids)
-        return self.queries_of_rows(rows, self._columns_of(ids))
+        return self.queries_of_rows(
+            rows, None if self.users is None else align(self.users, "user_id", ids)
+        )
 
     def queries_of_rows(
         self, rows: NDArray[np.int32], users: pl.DataFrame | None = None
@@ -174,8 +176,7 @@ class Snapshot:
         if held.timestamps is not None and self.last_time is not None:
             ages = (self.last_time - held.timestamps[at]).astype(np.float64)
         if users is None and self.users is not None:
-            known = self.user_vocabulary.decode(rows)
-            users = self._columns_of(known)
+            users = align(self.users, "user_id", self.user_vocabulary.decode(rows))
         return Queries(
             rows,
             held.item_rows[at],
@@ -203,12 +204,3 @@ class Snapshot:
         return Queries(
             np.array([-1], np.int32), rows, offsets, np.ones(len(rows), bool), users=users
         )
-
-    def _columns_of(self, ids: pl.Series) -> pl.DataFrame | None:
-        if self.users is None:
-            return None
-        keys = ids.cast(pl.String).alias("_key").to_frame()
-        table = self.users.with_columns(pl.col("user_id").cast(pl.String).alias("_key")).drop(
-            "user_id"
-        )
-        return keys.join(table, on="_key", how="left", maintain_order="left").drop("_key")

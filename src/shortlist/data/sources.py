@@ -69,12 +69,20 @@ def load(source: Source, *, what: str = "the table") -> Loaded:
     if isinstance(source, str | Path):
         return _load_path(Path(source).expanduser())
     if isinstance(source, pl.LazyFrame):
-        table = source.collect()
+        table = _collected(source, what)
     elif isinstance(source, pl.DataFrame):
         table = source
     else:
         table = _from_arrow_or_pandas(source, what)
     return _checked(Loaded(table, what, None, _counted(table)))
+
+
+def _collected(source: pl.LazyFrame, what: str) -> pl.DataFrame:
+    try:
+        return source.collect()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        msg = f"{what}: the LazyFrame cannot be collected: {_first_line(error)}; does source.collect() work?"
+        raise DataError(msg) from None
 
 
 def _counted(table: pl.DataFrame) -> pl.Series:

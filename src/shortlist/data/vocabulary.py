@@ -139,19 +139,17 @@ class Vocabulary:
         return {key: row for row, key in enumerate(self._keys)}
 
 
-def align(table: pl.DataFrame | None, key: str, ids: pl.Series) -> pl.DataFrame | None:
+def align(table: pl.DataFrame, key: str, ids: pl.Series) -> pl.DataFrame:
     """Bring a table into the order of given ids.
 
     Args:
-        table: one row per id, or None.
+        table: one row per id.
         key: its id column.
         ids: (n,) ids, which may repeat; those that the table lacks get nulls.
 
     Returns:
-        (n rows) the table without its id column; None where there is no table.
+        (n rows) the table without its id column.
     """
-    if table is None:
-        return None
     left = ids.cast(pl.String).alias("_key").to_frame()
     right = table.with_columns(pl.col(key).cast(pl.String).alias("_key")).drop(key)
     return left.join(right, on="_key", how="left", maintain_order="left").drop("_key")

@@ -146,18 +146,16 @@ class ExactIndex:
             error = 2 * (queries.shape[1] + 4) * _UNIT * lengths * self._longest
             floor = np.partition(best, wanted - k, axis=1)[:, wanted - k] - error
             last = best.min(axis=1)
-            unsure = (last >= floor) & (
-                last > -np.inf
-            )  # more than ``wanted`` items may be in the top k
+            # more than ``wanted`` items may be in the top k
+            unsure = (last >= floor) & (last > -np.inf)
         order = np.argsort(rows, axis=1)
-        rows = np.take_along_axis(rows, order, axis=1).astype(np.int32)
+        rising = np.take_along_axis(rows, order, axis=1).astype(np.int32)
         allowed = np.take_along_axis(best, order, axis=1) > -np.inf
-        scores = np.where(allowed, self.score(queries, np.where(allowed, rows, -1)), -np.inf)
-        top = in_order(rows, scores.astype(np.float32), k)
+        scores = self.score(queries, np.where(allowed, rising, -1).astype(np.int32))
+        top = in_order(rising, scores, k)
         for query in np.flatnonzero(unsure):
-            near = np.flatnonzero(
-                (rough[query] >= floor[query]) & (rough[query] > -np.inf)
-            ).astype(np.int32)[None, :]
+            close = (rough[query] >= floor[query]) & (rough[query] > -np.inf)
+            near = np.flatnonzero(close)[None, :].astype(np.int32)
             exact = in_order(near, self.score(queries[query : query + 1], near), k)
             top.rows[query], top.scores[query] = exact.rows[0], exact.scores[0]
         return top

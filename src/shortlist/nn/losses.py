@@ -90,7 +90,7 @@ def in_batch_softmax(
 
 class _InBatchSoftmax(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         queries: Tensor,
         items: Tensor,
@@ -139,6 +139,6 @@ class _InBatchSoftmax(torch.autograd.Function):
         return total / norm
 
     @staticmethod
-    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         query_grad, item_grad = ctx.saved_tensors
         return (grad_output * query_grad, grad_output * item_grad, *[None] * 8)

@@ -53,7 +53,10 @@ def retrieve_dense(
 
 
 def score_dense(
-    score_all: Callable[[Queries], NDArray[np.float32]], n_items: int, queries: Queries, rows: NDArray[np.int32]
+    score_all: Callable[[Queries], NDArray[np.float32]],
+    n_items: int,
+    queries: Queries,
+    rows: NDArray[np.int32],
 ) -> NDArray[np.float32]:
     """Scores of given items, the bits that :func:`retrieve_dense` gives.
 

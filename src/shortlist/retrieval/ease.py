@@ -53,7 +53,9 @@ class EASE:
             ConfigError: a setting is out of range.
         """
         if not self.l2 > 0 or not self.max_gigabytes > 0:
-            msg = f"l2 and max_gigabytes must be positive; got {self.l2} and {self.max_gigabytes}"
+            msg = (
+                f"l2 and max_gigabytes must be positive; got {self.l2} and {self.max_gigabytes}"
+            )
             raise ConfigError(msg)
 
     def fit(self, train: Interactions, *, validate: Interactions | None = None) -> Self:
@@ -75,7 +77,11 @@ class EASE:
         matrix.sum_duplicates()
         matrix.data[:] = 1.0
         by_users = n_users < n_items and n_items > _SMALL_CATALOGUE
-        need = 8 * (2 * n_users**2 + 2 * n_users * n_items if by_users else 3 * n_items**2) / _GIGABYTE
+        need = (
+            8
+            * (2 * n_users**2 + 2 * n_users * n_items if by_users else 3 * n_items**2)
+            / _GIGABYTE
+        )
         if need > self.max_gigabytes:
             msg = (
                 f"EASE over {n_users:,} users and {n_items:,} items needs about {need:.1f} GB; max_gigabytes is "
@@ -96,6 +102,17 @@ class EASE:
         """
         return EASE(l2=self.l2, max_gigabytes=self.max_gigabytes)
 
+    def knows(self, queries: Queries) -> NDArray[np.bool_]:
+        """Whoever brings a liked item.
+
+        Args:
+            queries: n askers.
+
+        Returns:
+            (n,) bool.
+        """
+        return queries.liked_counts > 0
+
     def retrieve(self, queries: Queries, k: int, eligible: Eligible | None = None) -> TopK:
         """The eligible items that the liked history speaks for most.
 
@@ -107,7 +124,7 @@ class EASE:
         Returns:
             A TopK (n, k).
         """
-        return retrieve_dense(self._score_all, self._n_items, queries, k, eligible)
+        return retrieve_dense(self.score_all, self._n_items, queries, k, eligible)
 
     def score(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """Scores of given items.
@@ -119,9 +136,31 @@ class EASE:
         Returns:
             (n, m) float32.
         """
-        return score_dense(self._score_all, self._n_items, queries, rows)
+        return score_dense(self.score_all, self._n_items, queries, rows)
 
-    def similar(self, rows: NDArray[np.int32], k: int, eligible: Eligible | None = None) -> TopK:
+    def score_all(self, queries: Queries) -> NDArray[np.float32]:
+        """Scores of the whole catalogue.
+
+        Args:
+            queries: n askers.
+
+        Returns:
+            (n, n_items) float32.
+        """
+        weights = self._fitted()
+        history = queries.liked_matrix(self._n_items)
+        # sparse times dense adds line by line, in order: the same bits whatever stands beside it
+        if self._items_of is None or self._own is None:
+            return np.asarray(history @ weights, np.float32)
+        shared = history @ self._items_of.T  # (n, users): items in common
+        scores = np.asarray(shared @ weights, np.float32)
+        line = np.repeat(np.arange(len(queries)), np.diff(history.indptr))
+        scores[line, history.indices] -= self._own[history.indices]  # B has a zero diagonal
+        return scores
+
+    def similar(
+        self, rows: NDArray[np.int32], k: int, eligible: Eligible | None = None
+    ) -> TopK:
         """What a history of one item speaks for.
 
         Args:
@@ -133,7 +172,9 @@ class EASE:
             A TopK (n, k).
         """
         n = len(rows)
-        alone = Queries(np.full(n, -1, np.int32), rows, np.arange(n + 1, dtype=np.int64), np.ones(n, bool))
+        alone = Queries(
+            np.full(n, -1, np.int32), rows, np.arange(n + 1, dtype=np.int64), np.ones(n, bool)
+        )
         return self.retrieve(alone, k, excluding_itself(rows, eligible))
 
     def state(self) -> State:
@@ -144,7 +185,11 @@ class EASE:
         """
         arrays: dict[str, NDArray[np.generic]] = {"weights": self._fitted()}
         if self._own is not None and self._items_of is not None:
-            arrays |= {"own": self._own, "offsets": self._items_of.indptr, "items": self._items_of.indices}
+            arrays |= {
+                "own": self._own,
+                "offsets": self._items_of.indptr,
+                "items": self._items_of.indices,
+            }
         return State({"l2": self.l2, "max_gigabytes": self.max_gigabytes}, arrays)
 
     @classmethod
@@ -163,7 +208,8 @@ class EASE:
             model._own = np.asarray(state.arrays["own"], np.float32)
             items = np.asarray(state.arrays["items"])
             model._items_of = sp.csr_array(
-                (np.ones(len(items), np.float32), items, np.asarray(state.arrays["offsets"])), shape=model._weights.shape
+                (np.ones(len(items), np.float32), items, np.asarray(state.arrays["offsets"])),
+                shape=model._weights.shape,
             )
         return model
 
@@ -179,8 +225,12 @@ class EASE:
         gram = (matrix @ matrix.T).toarray()
         gram[np.diag_indices_from(gram)] += self.l2
         factor = scipy.linalg.cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
-        solved = scipy.linalg.cho_solve(factor, matrix.toarray(), overwrite_b=True, check_finite=False)
-        covered = np.asarray(matrix.multiply(solved).sum(axis=0)).ravel()  # diag(X' M) = 1 - l2 diag(P)
+        solved = scipy.linalg.cho_solve(
+            factor, matrix.toarray(), overwrite_b=True, check_finite=False
+        )
+        covered = np.asarray(
+            matrix.multiply(solved).sum(axis=0)
+        ).ravel()  # diag(X' M) = 1 - l2 diag(P)
         self._weights = (solved / (1 - covered)).astype(np.float32)
         self._own = (covered / (1 - covered)).astype(np.float32)
         self._items_of = matrix.astype(np.float32)
@@ -195,21 +245,9 @@ class EASE:
             raise NotReadyError(msg)
         return self._weights
 
-    def _score_all(self, queries: Queries) -> NDArray[np.float32]:
-        weights = self._fitted()
-        history = queries.liked_matrix(self._n_items)
-        # sparse times dense adds line by line, in order: the same bits whatever stands beside it
-        if self._items_of is None or self._own is None:
-            return np.asarray(history @ weights, np.float32)
-        shared = history @ self._items_of.T  # (n, users): items in common
-        scores = np.asarray(shared @ weights, np.float32)
-        line = np.repeat(np.arange(len(queries)), np.diff(history.indptr))
-        scores[line, history.indices] -= self._own[history.indices]  # B has a zero diagonal
-        return scores
-
 
 def _inverse(gram: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Inverse of a symmetric positive definite matrix, half the work of a general one."""
+    # Inverse of a symmetric positive definite matrix, half the work of a general one.
     factor, _ = scipy.linalg.lapack.dpotrf(gram, lower=1, overwrite_a=1)
     inverse, _ = scipy.linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
     lower = np.tril(inverse)

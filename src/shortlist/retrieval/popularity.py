@@ -81,7 +81,23 @@ class Popularity:
         Returns:
             A Popularity with the same settings.
         """
-        return Popularity(by=self.by, min_count=self.min_count, prior_count=self.prior_count, half_life_days=self.half_life_days)
+        return Popularity(
+            by=self.by,
+            min_count=self.min_count,
+            prior_count=self.prior_count,
+            half_life_days=self.half_life_days,
+        )
+
+    def knows(self, queries: Queries) -> NDArray[np.bool_]:
+        """Everyone gets the same answer.
+
+        Args:
+            queries: n askers.
+
+        Returns:
+            (n,) bool.
+        """
+        return np.ones(len(queries), bool)
 
     def retrieve(self, queries: Queries, k: int, eligible: Eligible | None = None) -> TopK:
         """The most popular eligible items.
@@ -94,7 +110,7 @@ class Popularity:
         Returns:
             A TopK (n, k).
         """
-        return retrieve_dense(self._score_all, len(self._fitted()), queries, k, eligible)
+        return retrieve_dense(self.score_all, len(self._fitted()), queries, k, eligible)
 
     def score(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """Popularity of given items.
@@ -106,9 +122,22 @@ class Popularity:
         Returns:
             (n, m) float32.
         """
-        return score_dense(self._score_all, len(self._fitted()), queries, rows)
+        return score_dense(self.score_all, len(self._fitted()), queries, rows)
 
-    def similar(self, rows: NDArray[np.int32], k: int, eligible: Eligible | None = None) -> TopK:
+    def score_all(self, queries: Queries) -> NDArray[np.float32]:
+        """Scores of the whole catalogue.
+
+        Args:
+            queries: n askers.
+
+        Returns:
+            (n, n_items) float32.
+        """
+        return np.tile(self._fitted(), (len(queries), 1))
+
+    def similar(
+        self, rows: NDArray[np.int32], k: int, eligible: Eligible | None = None
+    ) -> TopK:
         """Popularity knows no likeness between items.
 
         Args:
@@ -140,7 +169,9 @@ class Popularity:
         Returns:
             A fitted Popularity.
         """
-        settings = {key: value for key, value in state.config.items() if not key.startswith("_")}
+        settings = {
+            key: value for key, value in state.config.items() if not key.startswith("_")
+        }
         model = cls(**settings)
         model._scores = np.asarray(state.arrays["scores"], np.float32)
         return model
@@ -151,9 +182,6 @@ class Popularity:
             raise NotReadyError(msg)
         return self._scores
 
-    def _score_all(self, queries: Queries) -> NDArray[np.float32]:
-        return np.tile(self._fitted(), (len(queries), 1))
-
     def _mean_ratings(self, train: Interactions, n_items: int) -> NDArray[np.float32]:
         ratings = np.asarray(train.ratings, np.float64)
         count = np.bincount(train.item_rows, minlength=n_items)
@@ -161,4 +189,7 @@ class Popularity:
         middle = ratings.mean() if len(ratings) else 0.0
         mean = (self.prior_count * middle + total) / np.maximum(self.prior_count + count, 1e-12)
         span = ratings.max(initial=0) - ratings.min(initial=0) + 1
-        return np.where(count >= self.min_count, mean, mean - span).astype(np.float32)  # the rare come last, in order
+        scores = np.where(
+            count >= self.min_count, mean, mean - span
+        )  # the rare come last, in order
+        return np.asarray(scores, np.float32)

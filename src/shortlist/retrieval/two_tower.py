@@ -4,6 +4,9 @@ Yi et al., "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recomm
 2019. Each tower adds up embeddings of its features (ids, tags, words, numbers, the mean of the
 user's latest items) and, where asked for, passes the sum through dense layers. Training needs
 torch; what answers is a sparse product in numpy, an ONNX graph for the layers, and an exact index.
+
+Someone whom training never saw has no id embedding. Where they bring a history, it is predicted
+from the mean vector of those items by a ridge regression, fitted on the users of train.
 """
 
 from collections.abc import Callable
@@ -11,21 +14,22 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
-import polars as pl
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shortlist.data.eligible import Eligible
 from shortlist.data.features import features_from_json, features_to_json
+from shortlist.data.graphs import run_graph
 from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
-from shortlist.data.sides import Side
+from shortlist.data.ragged import mean_lines
+from shortlist.data.sides import Side, encode_all
+from shortlist.data.snapshot import Snapshot
 from shortlist.data.topk import TopK
 from shortlist.errors import MissingExtraError, NotReadyError
 from shortlist.index.exact import ExactIndex
 from shortlist.retrieval.dense import excluding_itself
-from shortlist.data.graphs import run_graph
 from shortlist.retrieval.validation import RecallWatch
 from shortlist.training.settings import TowerSettings
 
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from shortlist.training.two_tower import TowerArrays
 
 Vectors = NDArray[np.float64]
+_GUEST_RIDGE = 1e-3  # share of the mean variance
 
 
 @dataclass(eq=False, kw_only=True)
@@ -65,26 +70,32 @@ class TwoTower(TowerSettings):
             msg = f"training TwoTower needs torch ({error}): pip install 'shortlist[torch]'. Popularity and EASE do without"
             raise MissingExtraError(msg) from None
         n_users, n_items = len(train.user_vocabulary), len(train.item_vocabulary)
-        users, items = _user_columns(train), train.catalogue.aligned(train.item_vocabulary.ids).table
-        counts = np.bincount(train.item_rows[train.liked], minlength=n_items)
-        sides = (
-            Side.learn(self.user, id_name="user_id", n_rows=n_users, table=users, in_train=np.ones(n_users, bool), n_items=n_items),
-            Side.learn(self.item, id_name="item_id", n_rows=n_items, table=items, in_train=counts > 0),
-        )
-        learned = np.where(counts > 0, np.arange(n_items), -1).astype(np.int32)  # the others stand for the unknown
-        static = (sides[0].encode(np.arange(n_users, dtype=np.int32), users), sides[1].encode(np.arange(n_items, dtype=np.int32), items))
-        item_lines = sides[1].encode(learned, items)
+        sides, static = encode_all(train, self.user, self.item, liked_only=True)
+        item_lines = static[1][:n_items]
+        everyone = Snapshot.of(train).queries_of_rows(np.arange(n_users, dtype=np.int32))
+        histories = mean_lines(everyone.liked_matrix(n_items))
         watch = None if validate is None else RecallWatch(train, validate)
 
         def judge(user: "TowerArrays", item: "TowerArrays") -> float:
             assert_watch = watch
             trial = replace(self)
-            trial._fit = _Fitted.build(sides, item_lines, user, item, self.temperature)
+            trial._fit = _Fitted.build(
+                sides, item_lines, histories, user, item, self.temperature
+            )
             return 0.0 if assert_watch is None else assert_watch(trial)
 
-        user, item, self.epochs_run = train_towers(self, train, sides, static, None if watch is None else judge)
-        self._fit = _Fitted.build(sides, item_lines, user, item, self.temperature)
-        best = max(self.epochs_run, key=lambda epoch: (epoch.validation is not None, epoch.validation or 0.0, epoch.number))
+        user, item, self.epochs_run = train_towers(
+            self, train, sides, static, None if watch is None else judge
+        )
+        self._fit = _Fitted.build(sides, item_lines, histories, user, item, self.temperature)
+        best = max(
+            self.epochs_run,
+            key=lambda epoch: (
+                epoch.validation is not None,
+                epoch.validation or 0.0,
+                epoch.number,
+            ),
+        )
         self.chosen_epoch = best.number
         return self
 
@@ -95,6 +106,19 @@ class TwoTower(TowerSettings):
             A TwoTower.
         """
         return replace(self, epochs=self.chosen_epoch or self.epochs)
+
+    def knows(self, queries: Queries) -> NDArray[np.bool_]:
+        """Whoever brings a liked item, or a column that the query tower reads.
+
+        Args:
+            queries: n askers.
+
+        Returns:
+            (n,) bool.
+        """
+        return (queries.liked_counts > 0) | (
+            queries.has_columns & bool(self._fitted().sides[0].learned)
+        )
 
     def retrieve(self, queries: Queries, k: int, eligible: Eligible | None = None) -> TopK:
         """The eligible items whose vectors point the query's way.
@@ -123,7 +147,21 @@ class TwoTower(TowerSettings):
         fitted = self._fitted()
         return fitted.index.score(fitted.encode(queries), rows)
 
-    def similar(self, rows: NDArray[np.int32], k: int, eligible: Eligible | None = None) -> TopK:
+    def score_all(self, queries: Queries) -> NDArray[np.float32]:
+        """Scores of the whole catalogue.
+
+        Args:
+            queries: n askers.
+
+        Returns:
+            (n, n_items) float32.
+        """
+        fitted = self._fitted()
+        return fitted.encode(queries) @ fitted.index.vectors.T
+
+    def similar(
+        self, rows: NDArray[np.int32], k: int, eligible: Eligible | None = None
+    ) -> TopK:
         """Items whose vectors have the highest cosine with that of the given item.
 
         Args:
@@ -165,8 +203,18 @@ class TwoTower(TowerSettings):
         settings |= {side: features_to_json(settings[side]) for side in ("user", "item")}
         settings["layers"] = list(self.layers)
         epochs = [asdict(epoch) for epoch in self.epochs_run]
-        config = {"settings": settings, "sides": [side.to_json() for side in fitted.sides], "epochs": epochs, "chosen_epoch": self.chosen_epoch}
-        arrays = {"user_table": fitted.user_table, "item_table": fitted.item_table, "item_vectors": fitted.index.vectors}
+        config = {
+            "settings": settings,
+            "sides": [side.to_json() for side in fitted.sides],
+            "epochs": epochs,
+            "chosen_epoch": self.chosen_epoch,
+        }
+        arrays = {
+            "user_table": fitted.user_table,
+            "item_table": fitted.item_table,
+            "item_vectors": fitted.index.vectors,
+            "guest_table": fitted.guest_table,
+        }
         return State(config, arrays, fitted.graphs)
 
     @classmethod
@@ -185,8 +233,13 @@ class TwoTower(TowerSettings):
         model.chosen_epoch = state.config["chosen_epoch"]
         user, item = (Side.from_json(side) for side in state.config["sides"])
         arrays = {name: np.asarray(array, np.float32) for name, array in state.arrays.items()}
+        tables = (arrays["user_table"], arrays["item_table"], arrays["guest_table"])
         model._fit = _Fitted(
-            (user, item), arrays["user_table"], arrays["item_table"], ExactIndex(arrays["item_vectors"]), dict(state.graphs), model.temperature
+            (user, item),
+            tables,
+            ExactIndex(arrays["item_vectors"]),
+            dict(state.graphs),
+            model.temperature,
         )
         return model
 
@@ -203,48 +256,81 @@ class _Fitted:
     def __init__(
         self,
         sides: tuple[Side, Side],
-        user_table: NDArray[np.float32],
-        item_table: NDArray[np.float32],
+        tables: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
         index: ExactIndex,
         graphs: dict[str, bytes],
         temperature: float,
         user_head: Callable[[Vectors], Vectors] | None = None,
     ) -> None:
         self.sides = sides
-        self.user_table = user_table
-        self.item_table = item_table
+        self.user_table, self.item_table, self.guest_table = tables
         self.index = index
         self.graphs = graphs
         self._temperature = temperature
         self._user_head = user_head or (run_graph(graphs["user"]) if "user" in graphs else None)
-        self._wide_table = user_table.astype(np.float64)
 
     @classmethod
     def build(
-        cls, sides: tuple[Side, Side], item_lines: sp.csr_array, user: "TowerArrays", item: "TowerArrays", temperature: float
+        cls,
+        sides: tuple[Side, Side],
+        item_lines: sp.csr_array,
+        histories: sp.csr_array,
+        user: "TowerArrays",
+        item: "TowerArrays",
+        temperature: float,
     ) -> "_Fitted":
-        graphs = {name: tower.graph for name, tower in (("user", user), ("item", item)) if tower.graph is not None}
+        graphs = {
+            name: tower.graph
+            for name, tower in (("user", user), ("item", item))
+            if tower.graph is not None
+        }
         pooled = np.asarray(item_lines.astype(np.float64) @ item.table.astype(np.float64))
         head = item.head or (run_graph(graphs["item"]) if "item" in graphs else None)
         vectors = head(pooled) if head is not None else pooled
-        return cls(sides, user.table, item.table, ExactIndex(vectors.astype(np.float32)), graphs, temperature, user.head)
+        ids = user.table[: sides[0].n_rows if sides[0].has_id else 0].astype(np.float64)
+        guest_table = _guest_table(histories, vectors, ids).astype(np.float32)
+        tables = (user.table, item.table, guest_table)
+        return cls(
+            sides,
+            tables,
+            ExactIndex(vectors.astype(np.float32)),
+            graphs,
+            temperature,
+            user.head,
+        )
 
     def encode(self, queries: Queries) -> NDArray[np.float32]:
-        side = self.sides[0]
-        lines = side.encode(queries.user_rows, queries.users)
+        side, dim = self.sides[0], self.user_table.shape[1]
+        # sparse lines times dense tables, in float64, rounded: the same bits whatever stands beside
+        lines = side.encode(queries.user_rows, queries.users).astype(np.float64)
+        pooled = np.asarray(lines @ self.user_table[: side.static_columns].astype(np.float64))
         if side.history:
-            history = queries.liked_matrix(side.n_items, last=side.history)
-            history.data /= np.repeat(np.maximum(np.diff(history.indptr), 1), np.diff(history.indptr))
-            lines = sp.csr_array(sp.hstack([lines, history], format="csr"))
-        # float64, line by line, then rounded: the same bits whatever stands beside it
-        pooled = np.asarray(lines.astype(np.float64) @ self._wide_table)
+            latest = mean_lines(queries.liked_matrix(side.n_items, last=side.history))
+            pooled += latest.astype(np.float64) @ self.user_table[side.static_columns :].astype(
+                np.float64
+            )
+        guests = (queries.user_rows < 0) & (queries.liked_counts > 0)
+        if side.has_id and guests.any():
+            table = self.guest_table.astype(np.float64)
+            means = mean_lines(queries.liked_matrix(len(table) - 1)).astype(np.float64)
+            predicted = means @ table[:-1] + table[-1]
+            pooled[guests] += (predicted - self.user_table[side.n_rows])[
+                guests
+            ]  # in the unknown's place
         vectors = self._user_head(pooled) if self._user_head is not None else pooled
-        return (vectors / self._temperature).astype(np.float32)
+        return (vectors.reshape(len(queries), dim) / self._temperature).astype(np.float32)
 
 
-def _user_columns(train: Interactions) -> pl.DataFrame | None:
-    if train.users is None:
-        return None
-    keys = train.user_vocabulary.ids.cast(pl.String).alias("_key").to_frame()
-    table = train.users.with_columns(pl.col("user_id").cast(pl.String).alias("_key")).drop("user_id")
-    return keys.join(table, on="_key", how="left", maintain_order="left").drop("_key")
+def _guest_table(histories: sp.csr_array, vectors: Vectors, ids: Vectors) -> Vectors:
+    # (n_items + 1, dim): lines whose mean over a history, plus the last, predicts a user's id embedding.
+    if not len(ids):
+        return np.zeros((1, vectors.shape[1]))
+    brings = np.diff(histories.indptr) > 0
+    means = np.asarray((histories.astype(np.float64) @ vectors)[brings])  # (users, dim)
+    means = np.column_stack([means, np.ones(len(means))])
+    gram = means.T @ means
+    gram[np.diag_indices_from(gram)] += max(
+        _GUEST_RIDGE * float(np.trace(gram)) / len(gram), 1e-9
+    )
+    weights = np.linalg.solve(gram, means.T @ ids[brings])  # (dim + 1, dim)
+    return np.vstack([vectors @ weights[:-1], weights[-1:]])

@@ -32,9 +32,13 @@ class RecallWatch:
         self._queries = snapshot.queries(users.filter(known >= 0))
         at = np.full(snapshot.n_users + 1, -1)
         at[self._queries.user_rows] = np.arange(len(self._queries))
-        self._line = at[snapshot.user_vocabulary.rows(liked["user_id"])]  # -1 reads the last entry: unknown
+        self._line = at[
+            snapshot.user_vocabulary.rows(liked["user_id"])
+        ]  # -1 reads the last entry: unknown
         self._items = snapshot.item_vocabulary.rows(liked["item_id"])
-        self._eligible = Eligible.of(len(self._queries), excluded=(self._queries.history_rows, self._queries.offsets))
+        self._eligible = Eligible.of(
+            len(self._queries), excluded=(self._queries.history_rows, self._queries.offsets)
+        )
         self._k = k
 
     def __call__(self, retriever: Retriever) -> float:

@@ -11,7 +11,7 @@ from shortlist.data.ragged import take_lines
 from shortlist.training.settings import TrainingSettings
 
 _ADAM_MEMORY = (0.9, 0.999)
-_ADAGRAD_START = 0.1
+ADAGRAD_START = 0.1  # as in TensorFlow
 
 
 class EmbeddingTable:
@@ -30,11 +30,16 @@ class EmbeddingTable:
     """
 
     def __init__(
-        self, columns: int, dim: int, settings: TrainingSettings, generator: torch.Generator, device: torch.device
+        self,
+        columns: int,
+        dim: int,
+        settings: TrainingSettings,
+        generator: torch.Generator,
+        device: torch.device,
     ) -> None:
         self.weight = ((torch.rand(columns, dim, generator=generator) - 0.5) * 0.1).to(device)
         self._settings = settings
-        start = _ADAGRAD_START if settings.optimizer == "adagrad" else 0.0
+        start = ADAGRAD_START if settings.optimizer == "adagrad" else 0.0
         self._second = torch.full_like(self.weight, start)
         self._first = torch.zeros_like(self.weight) if settings.optimizer == "adam" else None
         self._steps = 0
@@ -78,7 +83,11 @@ class EmbeddingTable:
             else:
                 keep, keep_square = _ADAM_MEMORY
                 first = self._first[touched].mul_(keep).add_(grad, alpha=1 - keep)
-                second = self._second[touched].mul_(keep_square).addcmul_(grad, grad, value=1 - keep_square)
+                second = (
+                    self._second[touched]
+                    .mul_(keep_square)
+                    .addcmul_(grad, grad, value=1 - keep_square)
+                )
                 self._first[touched] = first
                 size = (second / (1 - keep_square**self._steps)).sqrt_().add_(1e-8)
                 move = first / (1 - keep**self._steps) / size
@@ -107,4 +116,6 @@ def take_csr(matrix: sp.csr_array, lines: NDArray[np.integer]) -> sp.csr_array:
         (m, columns) CSR with its own arrays.
     """
     at, offsets = take_lines(matrix.indptr, lines)
-    return sp.csr_array((matrix.data[at], matrix.indices[at], offsets), shape=(len(lines), matrix.shape[1]))
+    return sp.csr_array(
+        (matrix.data[at], matrix.indices[at], offsets), shape=(len(lines), matrix.shape[1])
+    )

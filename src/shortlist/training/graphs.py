@@ -1,5 +1,6 @@
 """Dense parts of a model as ONNX graphs in float64, so that answers do not depend on the batch."""
 
+import copy
 import io
 import logging
 import warnings
@@ -8,7 +9,7 @@ from contextlib import redirect_stdout
 import torch
 from torch import nn
 
-from shortlist.errors import MissingExtraError
+from shortlist.errors import MissingExtraError, TrainingError
 
 
 def export_graph(module: nn.Module, width: int) -> bytes:
@@ -19,18 +20,18 @@ def export_graph(module: nn.Module, width: int) -> bytes:
         width: of the input.
 
     Returns:
-        An ONNX model with input ``x`` (n, width) float64 and output ``y``.
+        The bytes of an ONNX model with input ``x`` (n, width) float64 and output ``y``.
 
     Raises:
         MissingExtraError: ``onnx`` or ``onnxscript`` is not installed.
+        TrainingError: torch exported nothing.
     """
     try:
         import onnxscript  # noqa: F401
     except ImportError:
         msg = "saving a network needs onnx and onnxscript: pip install 'shortlist[torch]'"
         raise MissingExtraError(msg) from None
-    training, dtype = module.training, next(module.parameters(), torch.zeros(0)).dtype
-    module.double().eval()
+    module = copy.deepcopy(module).cpu().double().eval()
     exporter_log = logging.getLogger("torch.onnx")
     level = exporter_log.level
     exporter_log.setLevel(logging.ERROR)  # it warns of torchvision, which this does not need
@@ -39,7 +40,7 @@ def export_graph(module: nn.Module, width: int) -> bytes:
             warnings.simplefilter("ignore")  # the exporter's own deprecations
             program = torch.onnx.export(
                 module,
-                (torch.zeros(2, width, dtype=torch.float64, device=next(module.parameters(), torch.zeros(0)).device),),
+                (torch.zeros(2, width, dtype=torch.float64),),
                 dynamo=True,
                 input_names=["x"],
                 output_names=["y"],
@@ -48,8 +49,7 @@ def export_graph(module: nn.Module, width: int) -> bytes:
             )
     finally:
         exporter_log.setLevel(level)
-        module.to(dtype).train(training)
-    if program is None:
-        msg = "torch.onnx.export gave no program"
-        raise RuntimeError(msg)
+    if program is None:  # only the old exporter gives none
+        msg = "torch.onnx.export gave no program; install a torch that has the dynamo exporter"
+        raise TrainingError(msg)
     return bytes(program.model_proto.SerializeToString())

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from shortlist.errors import TrainingError
+from shortlist.training.embeddings import ADAGRAD_START, EmbeddingTable
 from shortlist.training.settings import TrainingSettings
 
 
@@ -59,7 +60,12 @@ def run_epochs(
     history: list[Epoch] = []
     best, best_epoch = -math.inf, 0
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeRemainingColumn(),
+    )
     visible = settings.progress and sys.stderr.isatty()
     with Progress(*columns, console=console, disable=not visible, transient=True) as bar:
         steps = math.ceil(rows / settings.batch_size)
@@ -88,7 +94,29 @@ def run_epochs(
     return history
 
 
-def _finite_mean(losses: list[torch.Tensor], rows: int, epoch: int, size: int, order: NDArray[np.int64]) -> float:
+Kept = tuple[list[NDArray[np.float32]], list[dict[str, torch.Tensor]]]
+
+
+def keep_copy(tables: list[EmbeddingTable], heads: Sequence[torch.nn.Module]) -> Kept:
+    """Copy a model as it is now.
+
+    Args:
+        tables: embedding tables.
+        heads: dense parts.
+
+    Returns:
+        Arrays of the tables, and states of the dense parts.
+    """
+    states = [
+        {name: value.detach().clone() for name, value in head.state_dict().items()}
+        for head in heads
+    ]
+    return [table.numpy() for table in tables], states
+
+
+def _finite_mean(
+    losses: list[torch.Tensor], rows: int, epoch: int, size: int, order: NDArray[np.int64]
+) -> float:
     values = torch.stack(losses)
     if not bool(torch.isfinite(values).all()):
         step = int((~torch.isfinite(values)).int().argmax())
@@ -113,3 +141,24 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def dense_optimizer(
+    parameters: list[torch.nn.Parameter], settings: TrainingSettings
+) -> torch.optim.Optimizer:
+    """The optimizer of the dense layers, of the kind that the embeddings use.
+
+    Args:
+        parameters: of the layers; at least one.
+        settings: optimizer, learning rate, weight decay.
+
+    Returns:
+        A torch optimizer.
+    """
+    if settings.optimizer == "adagrad":
+        return torch.optim.Adagrad(
+            parameters, lr=settings.learning_rate, initial_accumulator_value=ADAGRAD_START
+        )
+    return torch.optim.AdamW(
+        parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )

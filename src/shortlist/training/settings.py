@@ -26,11 +26,11 @@ class TrainingSettings:
     """
 
     batch_size: int = 1024
-    epochs: int = 20
-    patience: int = 3
+    epochs: int = 40
+    patience: int = 5
     optimizer: str = "adam"
     learning_rate: float = 0.003
-    weight_decay: float = 0.01
+    weight_decay: float = 0.3
     dropout: float = 0.3
     unknown_share: float = 0.02
     seed: int = 0
@@ -78,7 +78,7 @@ class TowerSettings(TrainingSettings):
     """
 
     dim: int = 64
-    user: tuple[Declared, ...] = ("user_id", History(50))
+    user: tuple[Declared, ...] = ("user_id",)
     item: tuple[Declared, ...] = ("item_id",)
     layers: tuple[int, ...] = ()
     normalize: bool = False
@@ -93,10 +93,52 @@ class TowerSettings(TrainingSettings):
             ConfigError: a setting is out of range.
         """
         super().__post_init__()
-        self.user, self.item, self.layers = tuple(self.user), tuple(self.item), tuple(self.layers)
+        self.user, self.item, self.layers = (
+            tuple(self.user),
+            tuple(self.item),
+            tuple(self.layers),
+        )
         if self.dim < 1 or any(width < 1 for width in self.layers):
             msg = f"dim and layers must be at least 1; got {self.dim} and {self.layers}"
             raise ConfigError(msg)
         if self.temperature <= 0:
             msg = f"temperature must be positive; got {self.temperature}"
+            raise ConfigError(msg)
+
+
+@dataclass(kw_only=True)
+class RatingSettings(TrainingSettings):
+    """A network that predicts ratings.
+
+    Attributes:
+        dim: width of the embeddings of user and item.
+        user: features of the user; ``"user_id"`` and columns of the users' table.
+        item: features of the item; ``"item_id"`` and columns of the catalogue.
+        layers: widths of the hidden layers.
+    """
+
+    dim: int = 32
+    user: tuple[Declared, ...] = ("user_id",)
+    item: tuple[Declared, ...] = ("item_id",)
+    layers: tuple[int, ...] = (256, 64)
+    dropout: float = 0.2
+    patience: int = 3
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: a setting is out of range.
+        """
+        super().__post_init__()
+        self.user, self.item, self.layers = (
+            tuple(self.user),
+            tuple(self.item),
+            tuple(self.layers),
+        )
+        if self.dim < 1 or not self.layers or any(width < 1 for width in self.layers):
+            msg = f"dim must be at least 1 and layers at least one width; got {self.dim} and {self.layers}"
+            raise ConfigError(msg)
+        if any(isinstance(feature, History) for feature in self.user):
+            msg = "the rating network does not read a History; leave it out of user"
             raise ConfigError(msg)

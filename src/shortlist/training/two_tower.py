@@ -1,5 +1,6 @@
 """Trains two towers with the in-batch softmax and hands back arrays."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,12 +10,20 @@ import torch
 from numpy.typing import NDArray
 
 from shortlist.data.interactions import Interactions
+from shortlist.data.ragged import beside, mean_lines
 from shortlist.data.sides import Side
 from shortlist.nn.losses import in_batch_softmax
 from shortlist.nn.towers import Head
 from shortlist.training.embeddings import EmbeddingTable, take_csr
 from shortlist.training.graphs import export_graph
-from shortlist.training.loop import Epoch, pick_device, run_epochs
+from shortlist.training.loop import (
+    Epoch,
+    Kept,
+    dense_optimizer,
+    keep_copy,
+    pick_device,
+    run_epochs,
+)
 from shortlist.training.settings import TowerSettings
 
 Vectors = NDArray[np.float64]
@@ -55,25 +64,42 @@ def train_towers(
         The user tower, the item tower, and a record of the epochs.
     """
     trainer = _Trainer(settings, train, sides, static)
-    best: list[tuple[TowerArrays, TowerArrays]] = []
+    best: list[Kept] = []
 
     def keep() -> None:
-        best[:] = [trainer.arrays(final=True)]
+        best[:] = [keep_copy(trainer.tables, trainer.heads)]
 
     epochs = run_epochs(
         len(trainer.user_rows),
         trainer.step,
         settings=settings,
         title="two towers",
-        validate=None if validate is None else lambda: validate(*trainer.arrays(final=False)),
+        validate=None if validate is None else lambda: validate(*trainer.trial()),
         keep=keep,
     )
-    return *best[0], epochs
+    user, item = (
+        _finished(table, head, state)
+        for table, head, state in zip(best[0][0], trainer.heads, best[0][1], strict=True)
+    )
+    return user, item, epochs
+
+
+def _finished(
+    table: NDArray[np.float32], head: Head, state: dict[str, torch.Tensor]
+) -> TowerArrays:
+    if head.is_identity:
+        return TowerArrays(table)
+    head.load_state_dict(state)
+    return TowerArrays(table, graph=export_graph(head, table.shape[1]))
 
 
 class _Trainer:
     def __init__(
-        self, settings: TowerSettings, train: Interactions, sides: tuple[Side, Side], static: tuple[sp.csr_array, sp.csr_array]
+        self,
+        settings: TowerSettings,
+        train: Interactions,
+        sides: tuple[Side, Side],
+        static: tuple[sp.csr_array, sp.csr_array],
     ) -> None:
         self.settings = settings
         self.sides = sides
@@ -85,23 +111,31 @@ class _Trainer:
         self.ordered = train.timestamps is not None
         counts = np.bincount(self.user_rows, minlength=len(train.user_vocabulary))
         self.starts = np.concatenate([[0], np.cumsum(counts)])
-        shares = np.bincount(self.item_rows, minlength=len(train.item_vocabulary)) / max(1, len(order))
+        shares = np.bincount(self.item_rows, minlength=len(train.item_vocabulary)) / max(
+            1, len(order)
+        )
         self.log_shares = np.log(np.maximum(shares, 1e-12)).astype(np.float32)
         self.device = pick_device(settings.device)
         self.rng = np.random.default_rng([settings.seed, 1])
         generator = torch.Generator().manual_seed(settings.seed)
         torch.manual_seed(settings.seed)  # dropout draws from the global generator
-        self.tables = [EmbeddingTable(side.columns, settings.dim, settings, generator, self.device) for side in sides]
+        self.tables = [
+            EmbeddingTable(side.columns, settings.dim, settings, generator, self.device)
+            for side in sides
+        ]
         self.heads = [
-            Head(settings.dim, settings.layers, dropout=settings.dropout, normalize=settings.normalize).to(self.device)
+            Head(
+                settings.dim,
+                settings.layers,
+                dropout=settings.dropout,
+                normalize=settings.normalize,
+            ).to(self.device)
             for _ in sides
         ]
         dense = [p for head in self.heads for p in head.parameters()]
-        kind = torch.optim.Adagrad if settings.optimizer == "adagrad" else torch.optim.Adam
-        self.optimizer = kind(dense, lr=settings.learning_rate) if dense else None
+        self.optimizer = dense_optimizer(dense, settings) if dense else None
 
     def step(self, rows: NDArray[np.int64]) -> torch.Tensor:
-        """One batch: the mean loss before the update."""
         if self.sides[0].history:
             pair_query, askers = np.arange(len(rows)), self.user_rows[rows]
         else:  # equal users have equal inputs: each is computed once
@@ -110,7 +144,7 @@ class _Trainer:
         items, pair_item = np.unique(self.item_rows[rows], return_inverse=True)
         lines = self._lines(0, askers)
         if self.sides[0].history:
-            lines = sp.csr_array(sp.hstack([lines, self._histories(rows)], format="csr"))
+            lines = beside([lines, self._histories(rows)])
         queries = self.heads[0](self.tables[0].pool(lines))  # (u, dim)
         vectors = self.heads[1](self.tables[1].pool(self._lines(1, items)))  # (v, dim)
         loss = in_batch_softmax(
@@ -118,8 +152,12 @@ class _Trainer:
             vectors,
             torch.from_numpy(pair_query).to(self.device),
             torch.from_numpy(pair_item).to(self.device),
-            log_frequency=torch.from_numpy(self.log_shares[items]).to(self.device) if self.settings.logq else None,
-            weights=None if self.weights is None else torch.from_numpy(self.weights[rows]).to(self.device),
+            log_frequency=torch.from_numpy(self.log_shares[items]).to(self.device)
+            if self.settings.logq
+            else None,
+            weights=None
+            if self.weights is None
+            else torch.from_numpy(self.weights[rows]).to(self.device),
             temperature=self.settings.temperature,
             mask_repeats=self.settings.mask_repeats,
         )
@@ -132,38 +170,31 @@ class _Trainer:
             self.optimizer.step()
         return loss.detach()
 
-    def arrays(self, *, final: bool) -> tuple[TowerArrays, TowerArrays]:
-        """The towers as they are now; ``final`` also exports their heads."""
-        user, item = (self._tower(number, final=final) for number in (0, 1))
+    def trial(self) -> tuple[TowerArrays, TowerArrays]:
+        user, item = (
+            TowerArrays(table.numpy(), head=self._answer(head))
+            for table, head in zip(self.tables, self.heads, strict=True)
+        )
         return user, item
 
-    def _tower(self, number: int, *, final: bool) -> TowerArrays:
-        table, head = self.tables[number].numpy(), self.heads[number]
+    def _answer(self, head: Head) -> Callable[[Vectors], Vectors] | None:
         if head.is_identity:
-            return TowerArrays(table)
-        if final:
-            return TowerArrays(table, graph=export_graph(head, self.settings.dim))
+            return None
+        frozen = copy.deepcopy(head).cpu().double().eval()
 
         @torch.no_grad()
         def answer(pooled: Vectors) -> Vectors:
-            head.double().eval()
-            vectors = head(torch.from_numpy(pooled).to(self.device)).cpu().numpy()
-            head.float().train()
-            return np.asarray(vectors, np.float64)
+            return np.asarray(frozen(torch.from_numpy(pooled)).numpy(), np.float64)
 
-        return TowerArrays(table, head=answer)
+        return answer
 
     def _lines(self, number: int, rows: NDArray[np.int32]) -> sp.csr_array:
-        """Static features; some ids become unknown, so that the unknown embedding is trained."""
-        side, static = self.sides[number], self.static[number]
-        lines = take_csr(static, rows)
-        if side.has_id and self.settings.unknown_share:
-            hidden = self.rng.random(len(rows)) < self.settings.unknown_share
-            lines.indices[lines.indptr[:-1][hidden]] = side.n_rows  # the id is a line's first entry
-        return lines
+        return self.sides[number].hiding_ids(
+            take_csr(self.static[number], rows), self.settings.unknown_share, self.rng
+        )
 
     def _histories(self, rows: NDArray[np.int64]) -> sp.csr_array:
-        """(batch, n_items) mean of what came before each row; never its own item, nor anything later."""
+        # mean of what came before each row: never its own item, nor anything later
         length = self.sides[0].history
         users = self.user_rows[rows]
         start, end = self.starts[users], self.starts[users + 1]
@@ -184,8 +215,8 @@ class _Trainer:
         line = np.repeat(np.arange(len(rows)), counts)
         other = items != self.item_rows[rows][line]
         lines = sp.csr_array(
-            (np.ones(int(other.sum()), np.float32), (line[other], items[other])), shape=(len(rows), self.sides[0].n_items)
+            (np.ones(int(other.sum()), np.float32), (line[other], items[other])),
+            shape=(len(rows), self.sides[0].n_items),
         )
         lines.data[:] = 1.0  # an item seen twice counts once, as in answering
-        lines.data /= np.repeat(np.maximum(np.diff(lines.indptr), 1), np.diff(lines.indptr))
-        return lines
+        return mean_lines(lines)

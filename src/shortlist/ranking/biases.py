@@ -1,0 +1,159 @@
+"""Ratings as a mean, plus how generous the user is, plus how well liked the item is.
+
+Koren, "Factor in the Neighbors", TKDD 2010, section 2.1: ``r = mu + b_u + b_i``, with
+``sum (r - mu - b_u - b_i)^2 + l2_user |b_u|^2 + l2_item |b_i|^2`` at its minimum.
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.data.interactions import Interactions
+from shortlist.data.protocols import State
+from shortlist.data.queries import Queries
+from shortlist.data.topk import Candidates, TopK
+from shortlist.errors import ConfigError, NotReadyError
+from shortlist.ranking.order import order_by
+
+_SWEEPS = 50
+_STILL = 1e-6
+
+
+@dataclass(eq=False, kw_only=True)
+class Biases:
+    """User and item bias model: the simple one that a rating network has to beat.
+
+    Attributes:
+        l2_user: ratings' worth of pull of each user's bias towards 0.
+        l2_item: ratings' worth of pull of each item's bias towards 0.
+    """
+
+    name: ClassVar[str] = "bias"
+
+    l2_user: float = 5.0
+    l2_item: float = 3.0
+    _mean: float | None = field(init=False, repr=False, default=None)
+    _users: NDArray[np.float64] = field(
+        init=False, repr=False, default_factory=lambda: np.zeros(1)
+    )
+    _items: NDArray[np.float64] = field(
+        init=False, repr=False, default_factory=lambda: np.zeros(1)
+    )
+
+    def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises:
+            ConfigError: a setting is out of range.
+        """
+        if not self.l2_user > 0 or not self.l2_item > 0:
+            msg = f"l2_user and l2_item must be positive; got {self.l2_user} and {self.l2_item}"
+            raise ConfigError(msg)
+
+    def fit(self, train: Interactions, *, validate: Interactions | None = None) -> Self:
+        """Solve for the biases.
+
+        Args:
+            train: rows with ratings.
+            validate: not used: there is nothing to choose.
+
+        Returns:
+            Itself, fitted.
+        """
+        ratings = np.asarray(train.having("rating").ratings, np.float64)
+        users, items = train.user_rows, train.item_rows
+        n_users, n_items = len(train.user_vocabulary), len(train.item_vocabulary)
+        mean = float(ratings.mean()) if len(ratings) else 0.0
+        rest = ratings - mean
+        per_user = np.bincount(users, minlength=n_users) + self.l2_user
+        per_item = np.bincount(items, minlength=n_items) + self.l2_item
+        user_bias, item_bias = np.zeros(n_users), np.zeros(n_items)
+        for _ in range(_SWEEPS):
+            before = item_bias
+            item_bias = (
+                np.bincount(items, rest - user_bias[users], minlength=n_items) / per_item
+            )
+            user_bias = (
+                np.bincount(users, rest - item_bias[items], minlength=n_users) / per_user
+            )
+            if np.abs(item_bias - before).max(initial=0) < _STILL:
+                break
+        self._mean, self._users, self._items = (
+            mean,
+            np.append(user_bias, 0.0),
+            np.append(item_bias, 0.0),
+        )
+        return self
+
+    def settled(self) -> "Biases":
+        """An unfitted copy: validation chooses nothing here.
+
+        Returns:
+            Biases with the same settings.
+        """
+        return Biases(l2_user=self.l2_user, l2_item=self.l2_item)
+
+    def predict(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Predicted ratings.
+
+        Args:
+            queries: n askers; someone unknown with a rated history gets a bias from it.
+            rows: (n, m) item rows; -1 is an unknown item, predicted without an item bias.
+
+        Returns:
+            (n, m) float32.
+
+        Raises:
+            NotReadyError: not fitted yet.
+        """
+        if self._mean is None:
+            msg = "these Biases are not fitted; call fit(train) first"
+            raise NotReadyError(msg)
+        user = self._users[queries.user_rows]  # -1 is the last: 0
+        if queries.history_ratings is not None:
+            asker = np.repeat(np.arange(len(queries)), np.diff(queries.offsets))
+            rest = queries.history_ratings - self._mean - self._items[queries.history_rows]
+            count = np.bincount(asker, minlength=len(queries))
+            guest = np.bincount(asker, rest, minlength=len(queries)) / (count + self.l2_user)
+            user = np.where(queries.user_rows < 0, guest, user)
+        return (self._mean + user[:, None] + self._items[rows]).astype(np.float32)
+
+    def rank(self, queries: Queries, candidates: Candidates) -> TopK:
+        """Candidates by predicted rating.
+
+        Args:
+            queries: n askers.
+            candidates: n lists.
+
+        Returns:
+            A TopK of the same items.
+        """
+        return order_by(self.predict(queries, candidates.rows), candidates)
+
+    def state(self) -> State:
+        """Everything needed to answer.
+
+        Returns:
+            Settings and biases.
+        """
+        config = {"l2_user": self.l2_user, "l2_item": self.l2_item, "mean": self._mean}
+        return State(config, {"users": self._users, "items": self._items})
+
+    @classmethod
+    def from_state(cls, state: State) -> "Biases":
+        """Rebuild.
+
+        Args:
+            state: what :meth:`state` gave.
+
+        Returns:
+            Fitted Biases.
+        """
+        model = cls(l2_user=state.config["l2_user"], l2_item=state.config["l2_item"])
+        model._mean = state.config["mean"]
+        model._users, model._items = (
+            np.asarray(state.arrays[name], np.float64) for name in ("users", "items")
+        )
+        return model

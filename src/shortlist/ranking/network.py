@@ -1,0 +1,190 @@
+"""A rating network: embeddings of user and item side by side, dense layers, one number.
+
+The ranking model of the TensorFlow Recommenders tutorials, with dropout, weight decay and early
+stopping. Training needs torch; what answers is numpy and an ONNX graph.
+"""
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.data.features import features_from_json, features_to_json
+from shortlist.data.graphs import run_graph
+from shortlist.data.interactions import Interactions
+from shortlist.data.protocols import State
+from shortlist.data.queries import Queries
+from shortlist.data.sides import Side, encode_all
+from shortlist.data.topk import Candidates, TopK
+from shortlist.errors import MissingExtraError, NotReadyError
+from shortlist.ranking.order import order_by
+from shortlist.training.settings import RatingSettings
+
+if TYPE_CHECKING:
+    from shortlist.training.loop import Epoch
+
+_PAIRS = 1 << 15  # pairs through the layers at a time
+
+
+@dataclass(eq=False, kw_only=True)
+class RatingNetwork(RatingSettings):
+    """A rating network; the settings are its fields (see :class:`RatingSettings`)."""
+
+    name: ClassVar[str] = "rating"
+
+    _fit: "_Fitted | None" = field(init=False, repr=False, default=None)
+    epochs_run: "list[Epoch]" = field(init=False, repr=False, default_factory=list)
+    chosen_epoch: int | None = field(init=False, repr=False, default=None)
+
+    def fit(self, train: Interactions, *, validate: Interactions | None = None) -> Self:
+        """Train the network.
+
+        Args:
+            train: rows with ratings.
+            validate: rows with ratings that choose the epoch by RMSE; None runs all ``epochs``.
+
+        Returns:
+            Itself, fitted.
+
+        Raises:
+            MissingExtraError: torch is not installed.
+        """
+        try:
+            from shortlist.training.rating import train_rating
+        except ImportError as error:
+            msg = f"training RatingNetwork needs torch ({error}): pip install 'shortlist[torch]'. Biases does without"
+            raise MissingExtraError(msg) from None
+        train.having("rating")
+        sides, static = encode_all(train, self.user, self.item, liked_only=False)
+        pairs = None
+        if validate is not None:
+            rows = (
+                train.user_vocabulary.rows(validate.table["user_id"]),
+                train.item_vocabulary.rows(validate.table["item_id"]),
+            )
+            pairs = (*rows, np.array(validate.having("rating").ratings))
+        user_table, item_table, graph, self.epochs_run = train_rating(
+            self, train, sides, static, pairs
+        )
+        items = np.asarray(static[1].astype(np.float64) @ item_table.astype(np.float64)).astype(
+            np.float32
+        )
+        self._fit = _Fitted(sides, user_table, items, graph)
+        self.chosen_epoch = max(
+            self.epochs_run, key=lambda e: (e.validation or 0.0, e.number)
+        ).number
+        return self
+
+    def settled(self) -> "RatingNetwork":
+        """An unfitted copy that runs as many epochs as validation chose.
+
+        Returns:
+            A RatingNetwork.
+        """
+        return replace(self, epochs=self.chosen_epoch or self.epochs)
+
+    def predict(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Predicted ratings.
+
+        Args:
+            queries: n askers.
+            rows: (n, m) item rows; -1 is an unknown item.
+
+        Returns:
+            (n, m) float32.
+        """
+        fitted = self._fitted()
+        lines = fitted.sides[0].encode(queries.user_rows, queries.users).astype(np.float64)
+        users = np.asarray(lines @ fitted.user_table.astype(np.float64))  # (n, dim)
+        asker, item = np.repeat(np.arange(len(queries)), rows.shape[1]), rows.ravel()
+        ratings = np.empty(len(item), np.float32)
+        for start in range(0, len(item), _PAIRS):
+            some = slice(start, start + _PAIRS)
+            pairs = np.concatenate(
+                [users[asker[some]], fitted.items[item[some]]], axis=1
+            )  # (pairs, 2 dim)
+            ratings[some] = fitted.head(
+                pairs
+            )  # float64 inside, rounded: the same bits in any batch
+        return ratings.reshape(rows.shape)
+
+    def rank(self, queries: Queries, candidates: Candidates) -> TopK:
+        """Candidates by predicted rating.
+
+        Args:
+            queries: n askers.
+            candidates: n lists.
+
+        Returns:
+            A TopK of the same items.
+        """
+        return order_by(self.predict(queries, candidates.rows), candidates)
+
+    def state(self) -> State:
+        """Everything needed to answer.
+
+        Returns:
+            Settings, learned features, embeddings, and the layers as an ONNX graph.
+        """
+        fitted = self._fitted()
+        settings = {item.name: getattr(self, item.name) for item in fields(RatingSettings)}
+        settings |= {side: features_to_json(settings[side]) for side in ("user", "item")}
+        settings["layers"] = list(self.layers)
+        epochs = [asdict(epoch) for epoch in self.epochs_run]
+        sides = [side.to_json() for side in fitted.sides]
+        config = {
+            "settings": settings,
+            "sides": sides,
+            "epochs": epochs,
+            "chosen_epoch": self.chosen_epoch,
+        }
+        return State(
+            config,
+            {"user_table": fitted.user_table, "items": fitted.items},
+            {"layers": fitted.graph},
+        )
+
+    @classmethod
+    def from_state(cls, state: State) -> "RatingNetwork":
+        """Rebuild, without torch.
+
+        Args:
+            state: what :meth:`state` gave.
+
+        Returns:
+            A fitted RatingNetwork.
+        """
+        settings = dict(state.config["settings"])
+        settings |= {side: features_from_json(settings[side]) for side in ("user", "item")}
+        model = cls(**settings)
+        model.chosen_epoch = state.config["chosen_epoch"]
+        user, item = (Side.from_json(side) for side in state.config["sides"])
+        arrays = {name: np.asarray(array, np.float32) for name, array in state.arrays.items()}
+        model._fit = _Fitted(
+            (user, item), arrays["user_table"], arrays["items"], state.graphs["layers"]
+        )
+        return model
+
+    def _fitted(self) -> "_Fitted":
+        if self._fit is None:
+            msg = "this RatingNetwork is not fitted; call fit(train) first"
+            raise NotReadyError(msg)
+        return self._fit
+
+
+class _Fitted:
+    """The answering half: ``items`` are pooled embeddings, (n_items + 1, dim), the last unknown."""
+
+    def __init__(
+        self,
+        sides: tuple[Side, Side],
+        user_table: NDArray[np.float32],
+        items: NDArray[np.float32],
+        graph: bytes,
+    ) -> None:
+        self.sides = sides
+        self.user_table = user_table
+        self.items = items
+        self.graph = graph
+        self.head = run_graph(graph)
