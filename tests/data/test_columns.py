@@ -51,6 +51,19 @@ def test_a_missing_column_names_those_there_are() -> None:
         )
 
 
+def test_a_column_that_is_named_is_not_guessed_again() -> None:
+    named = {"title": "movie"}
+    assert (
+        find_columns(["user", "movie", "sku"], INTERACTION_FIELDS, named=named)["item_id"]
+        == "sku"
+    )
+
+
+def test_a_missing_header_is_thought_of() -> None:
+    with pytest.raises(DataError, match="put a header line into the file if it has none"):
+        find_columns(["u1", "i1", "4.5"], INTERACTION_FIELDS, required=("user_id",))
+
+
 def test_a_mostly_empty_column_gives_way() -> None:
     names = ["user", "item", "timestamp", "seq"]
     assert find_columns(names, INTERACTION_FIELDS, sparse=["timestamp"])["timestamp"] == "seq"

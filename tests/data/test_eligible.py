@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shortlist.data.eligible import Eligible
@@ -47,6 +47,7 @@ queries = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(asked=queries, cut=st.integers(0, 6))
 def test_slices_apply_like_the_whole(asked: list[tuple[list[int], int]], cut: int) -> None:
     masks = [[True, True, False, False, True], [False, True, True, True, True]]

@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shortlist.data.expression import Expression
@@ -144,6 +144,7 @@ conditions = st.recursive(
 cells = st.one_of(st.none(), small)
 
 
+@settings(deadline=None)
 @given(condition=conditions, rows=st.lists(st.tuples(cells, cells), min_size=1, max_size=8))
 def test_agrees_with_plain_python(
     condition: Condition, rows: list[tuple[int | None, int | None]]

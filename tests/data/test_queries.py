@@ -19,12 +19,13 @@ def queries(**changes: Any) -> Queries:
     return Queries(**{**given, **changes})
 
 
-def test_who_brings_nothing() -> None:
-    assert queries().nobody.tolist() == [False, True, False]
-    disliked = queries(history_liked=np.zeros(4, bool))
-    assert disliked.nobody.tolist() == [False, True, True]
-    described = queries(users=pl.DataFrame({"age": [None, 30, None]}))
-    assert described.nobody.tolist() == [False, False, False]
+def test_who_brings_columns_of_their_own() -> None:
+    assert queries().has_columns.tolist() == [False, False, False]
+    described = queries(
+        users=pl.DataFrame({"age": [None, 30, None], "sex": [None, None, None]})
+    )
+    assert described.has_columns.tolist() == [False, True, False]
+    assert queries(users=pl.DataFrame(height=3)).has_columns.tolist() == [False] * 3
 
 
 def test_liked_matrix_counts_an_item_once() -> None:

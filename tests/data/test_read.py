@@ -288,6 +288,21 @@ def test_faults_of_the_items_table_name_its_file(tmp_path: Path) -> None:
         read(SPLIT, items=other)
 
 
+def test_a_bare_id_is_the_items_in_an_items_table() -> None:
+    films = pl.DataFrame({"id": [7], "movie_title": ["Heat"], "book_title": ["x"]})
+    with pytest.raises(
+        DataError, match="'movie_title' and 'book_title' could both be the title"
+    ):
+        read(SPLIT, items=films)
+    data = read(SPLIT, items=films, columns={"title": "movie_title"})
+    assert data.catalogue.table["title"].to_list() == ["Heat"]
+
+
+def test_a_lazy_frame_that_fails_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the LazyFrame cannot be collected"):
+        read(pl.scan_parquet(tmp_path / "none.parquet"))
+
+
 def test_the_order_stands_in_where_most_times_are_missing() -> None:
     table = pl.DataFrame(
         {"user": [1, 1, 1], "item": [1, 2, 3], "timestamp": [None, None, 5], "seq": [0, 1, 2]}

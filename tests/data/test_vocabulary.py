@@ -1,7 +1,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
@@ -12,6 +12,7 @@ texts = st.lists(st.text(min_size=1, max_size=5), unique=True, max_size=40)
 numbers = st.lists(st.integers(-(2**63), 2**63 - 1), unique=True, max_size=40)
 
 
+@settings(deadline=None)
 @given(ids=st.one_of(texts, numbers))
 def test_every_id_comes_back_as_given(ids: list[UserOrItemId]) -> None:
     vocabulary = Vocabulary(ids, name="item_id")
@@ -20,6 +21,7 @@ def test_every_id_comes_back_as_given(ids: list[UserOrItemId]) -> None:
     assert vocabulary.decode(rows).to_list() == ids
 
 
+@settings(deadline=None)
 @given(ids=texts, asked=texts)
 def test_the_dictionary_and_the_join_agree(ids: list[str], asked: list[str]) -> None:
     vocabulary = Vocabulary(ids, name="item_id")

@@ -31,6 +31,7 @@ from shortlist.data.metadata import (
     tidy_users,
     user_columns,
 )
+from shortlist.data.quarantine import write_quarantine
 from shortlist.data.sources import Loaded, Source, load
 from shortlist.errors import ConfigError, DataError
 
@@ -312,7 +313,7 @@ def _without_bad_rows(
         msg = f"{loaded.where}: none of {len(bad):,} rows can be used; the first reason: {typed.told(typed.faults[0])}"
         raise DataError(msg)
     path = Path(quarantine if quarantine is not None else f"{loaded.path}.quarantine.csv")
-    _write_quarantine(typed, path)
+    write_quarantine(loaded.table, loaded.numbers, typed.faults, path)
     kept = typed.table.filter(~bad)
     log.warning(
         "%s: %d rows = %d kept + %d in quarantine (%s)",
@@ -321,31 +322,3 @@ def _without_bad_rows(
     for fault in typed.faults:
         log.warning("%d rows: column %r: %s", fault.bad.sum(), fault.column, fault.reason)
     return kept
-
-
-def _write_quarantine(typed: Typed, path: Path) -> None:
-    whys = [
-        pl.select(pl.when(f.bad).then(pl.lit(f"{f.column}: {f.reason}")))
-        .to_series()
-        .alias(str(i))
-        for i, f in enumerate(typed.faults)
-    ]
-    reason = pl.DataFrame(whys).select(
-        pl.concat_str(pl.all(), separator="; ", ignore_nulls=True).alias("reason")
-    )
-    side = typed.loaded.table.with_columns(
-        typed.loaded.numbers.alias("row"), reason.to_series()
-    ).filter(typed.bad)
-    part = path.with_name(f"{path.name}.part")
-    try:
-        if path.suffix == ".parquet":
-            side.write_parquet(part)
-        else:
-            lists = [c for c, kind in side.schema.items() if isinstance(kind, pl.List)]
-            texts = [pl.col(c).cast(pl.List(pl.String)).list.join("|") for c in lists]
-            side.with_columns(texts).write_csv(part)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        msg = f"the bad rows cannot be written to {path}: {error}; pass quarantine='a path that can be written'"
-        raise DataError(msg) from None
