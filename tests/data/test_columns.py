@@ -64,6 +64,13 @@ def test_a_missing_header_is_thought_of() -> None:
         find_columns(["u1", "i1", "4.5"], INTERACTION_FIELDS, required=("user_id",))
 
 
+def test_everything_that_is_missing_is_named_at_once() -> None:
+    with pytest.raises(
+        DataError, match=r"the user_id or the item_id.*'user_id': .*'item_id': "
+    ):
+        find_columns(["Nutzer", "Artikel"], INTERACTION_FIELDS, required=("user_id", "item_id"))
+
+
 def test_a_mostly_empty_column_gives_way() -> None:
     names = ["user", "item", "timestamp", "seq"]
     assert find_columns(names, INTERACTION_FIELDS, sparse=["timestamp"])["timestamp"] == "seq"

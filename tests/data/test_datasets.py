@@ -136,8 +136,8 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_unknown_names_hint_at_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"'smal'.*100k.*Did you mean 'small'"):
-        movielens("smal")
+    with pytest.raises(ConfigError, match=r"'smalle'.*100k.*Did you mean 'small'"):
+        movielens("smalle")
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -66,8 +66,8 @@ def test_what_cannot_be_read_says_so_and_shows_an_example(text: str, match: str)
 
 
 def test_an_unknown_column_names_the_near_one() -> None:
-    with pytest.raises(ConfigError, match=r"'yaer'.*columns are.*Did you mean 'year'"):
-        Expression("yaer > 1990").mask(FILMS)
+    with pytest.raises(ConfigError, match=r"'yearr'.*columns are.*Did you mean 'year'"):
+        Expression("yearr > 1990").mask(FILMS)
 
 
 @pytest.mark.parametrize(

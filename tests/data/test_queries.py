@@ -25,7 +25,6 @@ def test_who_brings_columns_of_their_own() -> None:
         users=pl.DataFrame({"age": [None, 30, None], "sex": [None, None, None]})
     )
     assert described.has_columns.tolist() == [False, True, False]
-    assert queries(users=pl.DataFrame(height=3)).has_columns.tolist() == [False] * 3
 
 
 def test_liked_matrix_counts_an_item_once() -> None:

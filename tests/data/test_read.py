@@ -41,6 +41,8 @@ def test_ids_come_back_as_given(tmp_path: Path) -> None:
         ("pipe.txt", GOOD.replace(",", "|")),
         ("packed.csv.gz", gzip.compress(GOOD.encode())),
         ("blank.csv", GOOD + "\n\n"),
+        ("blank_first.csv", "\n" + GOOD.replace(",", ";")),
+        ("commas.csv", GOOD.replace(",", ";").replace("4.5", "4,5")),
         ("spaces.csv", GOOD.replace("userId,movieId", "userId , movieId")),
     ],
 )
@@ -95,6 +97,8 @@ def test_days_and_positions_are_times_too() -> None:
         pl.DataFrame({"user": [1, 2], "item": [1, 2], "date": ["1970-01-02", "1970-01-03"]})
     )
     assert days.table["timestamp"].to_list() == [86_400, 172_800]
+    numbers = read(pl.DataFrame({"user": [1, 2], "item": [1, 2], "date": [19700102, 19700103]}))
+    assert numbers.table["timestamp"].to_list() == [86_400, 172_800]
     order = read(pl.DataFrame({"user": [1, 2], "item": [1, 2], "seq": [0, 1]}))
     assert order.table["timestamp"].to_list() == [0, 1]
 
@@ -104,6 +108,7 @@ def test_days_and_positions_are_times_too() -> None:
     [
         ("1,5,good,7", r"r\.csv: column 'rating', row 3 \(line 5\): 'good' is not a number.*Correct"),
         ('1,5,"4,5",7', r"'4,5' is not a number \(write the decimal point as a point\)"),
+        ('1,5,"4,555",7', "'4,555' is not a number"),
         ("1,5,NaN,7", r"column 'rating', row 3 \(line 5\): the rating is missing, NaN or infinite"),
         ("1,5,inf,7", r"column 'rating', row 3.*NaN or infinite"),
         ("1,5,,7", r"column 'rating', row 3.*missing"),
@@ -183,7 +188,7 @@ def test_mixed_units_in_quarantine_keep_the_usual_unit(tmp_path: Path) -> None:
         ("r.csv", "1::1193::5::978300760\n", "datasets.movielens"),
         ("r.csv", "user,item,user\n1,2,3\n", "more than one column 'user'"),
         ("r.csv", "user,item\n1,2\n1,2\n1,2\n", "all 3 rows are duplicates of one row"),
-        ("r.csv", b"user,item\n1,caf\xe9\n", r"line 2: the text is not UTF-8.*iconv -f latin1"),
+        ("r.csv", b"user,item\n1,Andr\xe9\n", r"line 2: the text is not UTF-8.*iconv -f latin1"),
         ("r.csv", "user,item\n1,2\n".encode("utf-16"), r"not UTF-8.*utf-16"),
         ("r.csv", b"PK\x03\x04rest", "spreadsheet or a zip"),
         ("r.csv", "user,what\n1,2\n", r"no column looks like the item_id.*\['user', 'what'\]"),

@@ -175,8 +175,8 @@ def test_holdouts_go_by_the_names_of_the_command_line() -> None:
     assert items(split.holdout(timed, "time", share=0.2).test) == list(range(32, 40))
     assert items(split.holdout(timed, "last-out").test) == [38, 39]
     assert len(items(split.holdout(timed, "random", share=0.25).test)) == 10
-    with pytest.raises(ConfigError, match=r"'lastest'.*Did you mean 'latest'"):
-        split.holdout(timed, "lastest")
+    with pytest.raises(ConfigError, match=r"'latestt'.*Did you mean 'latest'"):
+        split.holdout(timed, "latestt")
 
 
 @pytest.mark.parametrize("name", ["latest", "by_time", "last_out"])

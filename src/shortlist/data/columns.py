@@ -142,25 +142,28 @@ def find_columns(
         for ours, theirs in named.items()
         if ours in fields and theirs is not None and theirs in columns
     }
+    missing: list[str] = []
     for ours in fields:
         if ours in found or (ours in named and named[ours] is None):
             continue
         claimed = {*found.values(), *named.values()}
         free = [name for name in columns if name not in claimed]
         full = [name for name in free if name not in sparse or ours != "timestamp"]
-        theirs = _guess(ours, full, where) or _guess(ours, free, where)
+        theirs = _guess(ours, full, columns, where) or _guess(ours, free, columns, where)
         if theirs is not None:
             found[ours] = theirs
         elif ours in required:
-            raise DataError(_missing(ours, columns, named, where))
+            missing.append(ours)
+    if missing:
+        raise DataError(_missing(missing, columns, where))
     return found
 
 
-def _guess(ours: str, columns: Sequence[str], where: str) -> str | None:
-    if ours in columns:
+def _guess(ours: str, free: Sequence[str], columns: Sequence[str], where: str) -> str | None:
+    if ours in free:
         return ours
     for group in _ALIASES[ours]:
-        meant = [name for name in columns if plain(name) in group]
+        meant = [name for name in free if plain(name) in group]
         if len(meant) > 1:
             msg = (
                 f"{where}: {' and '.join(map(repr, meant))} could both be the {ours}; say which: "
@@ -172,19 +175,13 @@ def _guess(ours: str, columns: Sequence[str], where: str) -> str | None:
     return None
 
 
-def _missing(ours: str, columns: Sequence[str], named: Named, where: str) -> str:
-    asked = named.get(ours)
-    hint = closest(asked or ours, list(columns))
-    start = (
-        f"{where} has no column {asked!r}"
-        if asked
-        else f"{where}: no column looks like the {ours}"
-    )
+def _missing(missing: list[str], columns: Sequence[str], where: str) -> str:
     data = any(name[:1].isdigit() for name in columns)
     header = ", or put a header line into the file if it has none" if data else ""
+    names = ", ".join(f"{ours!r}: 'its name there'" for ours in missing)
     return (
-        f"{start}; columns are {list(columns)}.{hint} "
-        f"Name it: columns={{{ours!r}: 'its name there'}}{header}"
+        f"{where}: no column looks like the {' or the '.join(missing)}; columns are "
+        f"{list(columns)}.{closest(missing[0], list(columns))} Name it: columns={{{names}}}{header}"
     )
 
 

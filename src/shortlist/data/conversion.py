@@ -100,6 +100,11 @@ def numbers(column: pl.Series, where: str) -> tuple[pl.Series, list[Fault]]:
     if column.dtype == pl.String:
         text = column.str.strip_chars()
         text = text.set(text.str.to_lowercase().is_in(_MISSING), None)
+        comma = text.str.contains(",", literal=True)
+        if comma.any() and not text.str.contains(".", literal=True).any():
+            short = text.filter(comma).str.contains(r"^[-+]?\d+,\d{1,2}$")
+            if short.all():  # decimal commas throughout; 1,000 would be something else
+                text = text.str.replace(",", ".", literal=True)
         value = text.cast(pl.Float32, strict=False)
         return value, _unread(column, value.is_null() & text.is_not_null(), "a number")
     if column.dtype.is_numeric() or isinstance(column.dtype, pl.Boolean | pl.Null):
@@ -158,6 +163,9 @@ def times(column: pl.Series, where: str) -> tuple[pl.Series, list[Fault]]:
     if not column.dtype.is_integer() and column.dtype != pl.Null:
         msg = f"{where}: column {column.name!r} holds {column.dtype}, not times; name another one by columns={{...}}"
         raise DataError(msg)
+    days = _days(column)
+    if days is not None:
+        return days, faults
     seconds, mixed = _in_seconds(column.cast(pl.Int64, strict=False))
     return seconds, faults + mixed
 
@@ -193,20 +201,15 @@ def _reader(form: str) -> Callable[[pl.Series], pl.Series]:
     return read
 
 
-def unit_of(value: int) -> str:
-    """The unit that a whole number of time is in, judged by its size.
-
-    Args:
-        value: time since 1970.
-
-    Returns:
-        ``"seconds"``, ``"milliseconds"``, ``"microseconds"`` or ``"nanoseconds"``.
-    """
-    if value < MILLISECONDS_FROM:
-        return "seconds"
-    if value < MILLISECONDS_FROM * 10**3:
-        return "milliseconds"
-    return "microseconds" if value < MILLISECONDS_FROM * 10**6 else "nanoseconds"
+def _days(column: pl.Series) -> pl.Series | None:
+    # whole numbers that are all dates, such as 20240131
+    known = column.drop_nulls()
+    if len(known) == 0 or not known.is_between(19700101, 21001231).all():
+        return None
+    dates = column.cast(pl.String).str.to_date("%Y%m%d", strict=False)
+    if dates.null_count() > column.null_count():
+        return None
+    return dates.cast(pl.Datetime("us")).dt.epoch("s").cast(pl.Int64)
 
 
 def _in_seconds(column: pl.Series) -> tuple[pl.Series, list[Fault]]:

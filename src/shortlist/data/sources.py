@@ -198,14 +198,13 @@ def _look_at_head(path: Path, head: bytes) -> str:
         raise DataError(msg)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in head:
         raise DataError(_not_utf8(path, "utf-16", 1))
-    first = head.split(b"\n", 1)[0].decode("utf-8", errors="replace")
+    first = head.strip().split(b"\n", 1)[0].decode("utf-8", errors="replace")
     if "::" in first:
         msg = f"{path} is separated by '::', the layout of MovieLens 1M and 10M; read its folder by datasets.movielens(path=...)"
         raise DataError(msg)
     if path.name.lower().removesuffix(".gz").endswith(".tsv"):
         return "\t"
-    best = max(_SEPARATORS, key=first.count)  # on a tie the earlier one
-    return best
+    return max(_SEPARATORS, key=first.count)  # on a tie the earlier one
 
 
 def _not_utf8(path: Path, encoding: str, line: int) -> str:
@@ -236,7 +235,7 @@ def _explained(path: Path, whole: bytes, separator: str, error: Exception) -> st
 
 
 def _check_header(path: Path, table: pl.DataFrame, head: bytes) -> None:
-    first = head.split(b"\n", 1)[0].decode("utf-8", errors="replace").strip("\ufeff\r")
+    first = head.strip().split(b"\n", 1)[0].decode("utf-8", errors="replace").strip("\ufeff\r")
     names = [re.sub(r"_duplicated_\d+$", "", name).strip() for name in table.columns]
     numeric = sum(bool(_NAMES_OF_DATA.fullmatch(name)) for name in names)
     if numeric * 2 > len(names) or (numeric >= 2 and len(names) > 2):
