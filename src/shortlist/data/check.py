@@ -85,7 +85,8 @@ def _examined(data: Interactions, faults: tuple[str, ...]) -> Checkup:
     n = len(data)
     n_users, n_known = len(data.user_vocabulary), len(data.item_vocabulary)
     pairs = data.user_rows.astype(np.int64) * n_known + data.item_rows
-    distinct = np.unique(pairs)
+    pairs.sort()
+    distinct = pairs[np.diff(pairs, prepend=-1) > 0]
     per_item = np.bincount(data.item_rows, minlength=n_known)
     touched = per_item > 0
     items_per_user = np.bincount(distinct // n_known, minlength=n_users)
@@ -143,7 +144,7 @@ def _metadata_gaps(data: Interactions, touched: NDArray[np.bool_]) -> tuple[int,
 def _scale(data: Interactions) -> RatingScale | None:
     if data.ratings is None:
         return None
-    values = np.unique(data.ratings).astype(np.float64)
+    values = data.table["rating"].unique().sort().to_numpy().astype(np.float64)
     step = float(np.diff(values).min()) if len(values) > 1 else 0.0
     mean = float(data.ratings.mean(dtype=np.float64))
     return RatingScale(float(values[0]), float(values[-1]), mean, len(values), step)
