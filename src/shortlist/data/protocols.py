@@ -28,7 +28,7 @@ class State:
     """
 
     config: dict[str, Json]
-    arrays: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     graphs: Mapping[str, bytes] = field(default_factory=dict)
 
 
@@ -70,6 +70,10 @@ class Retriever(Fittable, Protocol):
 
     def score(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """Scores of given items: rows (n, m) to (n, m) float32; the scores retrieve() gives."""
+        ...
+
+    def score_all(self, queries: Queries) -> NDArray[np.float32]:
+        """(n, n_items) scores of the whole catalogue, for sums over it."""
         ...
 
     def similar(

@@ -3,6 +3,8 @@
 It is the door between the outside (ids) and the inside (rows): it makes the Queries.
 """
 
+import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +16,10 @@ from shortlist.data.catalogue import Catalogue
 from shortlist.data.interactions import Interactions
 from shortlist.data.queries import Queries
 from shortlist.data.ragged import take_lines
-from shortlist.data.vocabulary import IdColumn, Vocabulary, align, id_series
+from shortlist.data.vocabulary import IdColumn, UserOrItemId, Vocabulary, align, id_series
+from shortlist.errors import DataError, closest
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -187,20 +192,62 @@ class Snapshot:
             users,
         )
 
-    def guest(self, history: IdColumn, *, users: pl.DataFrame | None = None) -> Queries:
+    def guest(
+        self, history: Iterable[UserOrItemId], *, users: pl.DataFrame | None = None
+    ) -> Queries:
         """The question of someone new, who brings a history of liked items.
 
         Args:
-            history: item ids, oldest first; ids that are not in the vocabulary are left out.
+            history: item ids, or titles that only one item has, oldest first. Those that are not
+                known are left out with a logged warning.
             users: one row of the guest's own columns, or None.
 
         Returns:
             Queries of length 1.
         """
-        ids = id_series(history, name="item_id")
-        rows = self.item_vocabulary.rows(ids)
-        rows = rows[rows >= 0]
+        given = list(history)
+        found = [self.find_item(item) for item in given]
+        unknown = [item for item, row in zip(given, found, strict=True) if row < 0]
+        if unknown:
+            _log.warning(
+                "history: %d of %d items are unknown and left out: %r",
+                len(unknown),
+                len(given),
+                unknown[:5],
+            )
+        rows = np.array([row for row in found if row >= 0], np.int32)
         offsets = np.array([0, len(rows)], np.int64)
         return Queries(
             np.array([-1], np.int32), rows, offsets, np.ones(len(rows), bool), users=users
         )
+
+    def find_item(self, item: UserOrItemId) -> int:
+        """Find an item by id, or by a title that only one item has.
+
+        Args:
+            item: an id or a title.
+
+        Returns:
+            Its row; -1 where nothing has that id or title.
+        """
+        row = self.item_vocabulary.row(item)
+        return row if row >= 0 else self.catalogue.row_of_title(str(item))
+
+    def item_row(self, item: UserOrItemId) -> int:
+        """Find an item that must be there.
+
+        Args:
+            item: an id, or a title that only one item has.
+
+        Returns:
+            Its row.
+
+        Raises:
+            DataError: nothing has that id or title, or several items have that title.
+        """
+        row = self.find_item(item)
+        if row < 0:
+            hint = closest(str(item), self.catalogue.titles.to_list())
+            msg = f"no item has the id or the title {item!r}.{hint}"
+            raise DataError(msg)
+        return row

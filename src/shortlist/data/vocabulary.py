@@ -117,6 +117,17 @@ class Vocabulary:
         )
         return found["row"].fill_null(-1).to_numpy().astype(np.int32)
 
+    def row(self, one: UserOrItemId) -> int:
+        """Convert one id to its row.
+
+        Args:
+            one: an id as given.
+
+        Returns:
+            The row; -1 where the id is not known.
+        """
+        return self._by_text.get(str(one), -1)
+
     def decode(self, rows: NDArray[np.integer]) -> pl.Series:
         """Convert rows back to ids.
 

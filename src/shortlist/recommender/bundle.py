@@ -1,0 +1,321 @@
+"""The bundle: a folder that holds everything an answer needs, and cannot run code.
+
+::
+
+    movies.bundle/
+        CURRENT                     version and SHA-256 of its manifest; replaced atomically
+        versions/0001/
+            manifest.json           format, parts, rules, lineage, size and SHA-256 of every file
+            users.parquet, items.parquet, histories.safetensors[, user_columns.parquet]
+            retrieve-0/ ... rank/ fallback/
+                config.json[, arrays.safetensors, NAME.onnx]
+
+A version is written beside the others, flushed to disk, renamed into place, and only then named in
+CURRENT: readers see the old version or the new one. Versions are never changed or removed.
+"""
+
+import hashlib
+import io
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from safetensors.numpy import save as safetensors_bytes
+
+from shortlist.data.catalogue import Catalogue
+from shortlist.data.protocols import Fittable, Json, Ranker, Retriever, State
+from shortlist.data.snapshot import Histories, Snapshot
+from shortlist.data.vocabulary import Vocabulary
+from shortlist.errors import BundleError
+from shortlist.ranking import Biases, RatingNetwork
+from shortlist.recommender.files import RESTORE, check_files, flush_folder, write_file
+from shortlist.recommender.rules import rule_from_json
+from shortlist.recommender.tensors import read_tensors
+from shortlist.retrieval import EASE, Popularity, TwoTower
+
+if TYPE_CHECKING:
+    from shortlist.recommender.recommender import Recommender
+
+FORMAT = 1
+HASH_UP_TO = 256_000_000  # bytes; larger files are hashed when publishing and by verify()
+_RETRIEVERS: Mapping[str, type[Retriever]] = {
+    kind.name: kind for kind in (Popularity, EASE, TwoTower)
+}
+_RANKERS: Mapping[str, type[Ranker]] = {kind.name: kind for kind in (Biases, RatingNetwork)}
+Part = TypeVar("Part")
+_VERSION = re.compile(r"\d{4,}")
+
+
+def save(recommender: "Recommender", path: Path) -> Path:
+    """Publish a fitted recommender as a new version of a bundle.
+
+    Args:
+        recommender: fitted.
+        path: the bundle's folder; made where it is not there.
+
+    Returns:
+        The folder of the version written.
+
+    Raises:
+        BundleError: the folder holds something else, or cannot be written; nothing is left behind.
+    """
+    _ = recommender.snapshot  # an unfitted recommender fails before anything is written
+    if (
+        path.exists()
+        and not (path / "CURRENT").is_file()
+        and (not path.is_dir() or any(path.iterdir()))
+    ):
+        msg = f"{path} is there and is no bundle; choose another folder or empty it first"
+        raise BundleError(msg)
+    fresh = not path.exists()
+    draft = None
+    try:
+        versions = path / "versions"
+        versions.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=versions))
+        files = _write_parts(recommender, draft)
+        manifest = json.dumps(_manifest(recommender, files), indent=1).encode()
+        write_file(draft / "manifest.json", manifest)
+        flush_folder(draft)
+        number = 1 + max(
+            (int(v.name) for v in versions.iterdir() if _VERSION.fullmatch(v.name)), default=0
+        )
+        final = versions / f"{number:04d}"
+        draft.rename(final)
+        flush_folder(versions)
+        pointer = path / ".CURRENT.draft"
+        write_file(pointer, f"{final.name} {hashlib.sha256(manifest).hexdigest()}\n".encode())
+        pointer.replace(path / "CURRENT")
+        flush_folder(path)
+    except OSError as error:
+        if draft is not None:
+            shutil.rmtree(draft, ignore_errors=True)
+        if fresh:
+            shutil.rmtree(path, ignore_errors=True)
+        msg = f"cannot write the bundle {path}: {error}. Nothing was left behind; check the free space and the folder's permissions"
+        raise BundleError(msg) from error
+    return final
+
+
+def load(path: str | Path) -> "Recommender":
+    """Open a bundle. Needs no torch.
+
+    The manifest, the size of every file and the hashes of files up to 256 MB are checked.
+
+    Args:
+        path: the bundle's folder.
+
+    Returns:
+        The fitted recommender; its answers are those of the one saved.
+
+    Raises:
+        BundleError: a file is missing, changed or truncated, or the format is newer; the message
+            names the file.
+    """
+    folder, manifest = _open(Path(path))
+    check_files(folder, manifest["files"], hash_up_to=HASH_UP_TO)
+    try:
+        return _read(folder, manifest)
+    except (KeyError, ValueError, TypeError, pl.exceptions.PolarsError) as error:
+        msg = f"{folder} cannot be read although its files are whole ({error!r}); was it written by another program?"
+        raise BundleError(msg) from error
+
+
+def verify(path: str | Path) -> dict[str, Json]:
+    """Check every byte of a bundle's current version.
+
+    Args:
+        path: the bundle's folder.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        BundleError: as for :func:`load`, and also where a file is there that the manifest lacks.
+    """
+    folder, manifest = _open(Path(path))
+    check_files(folder, manifest["files"], hash_up_to=None)
+    listed = {*manifest["files"], "manifest.json"}
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and file.relative_to(folder).as_posix() not in listed:
+            msg = f"{file} is not in the manifest; a bundle holds only what was published. Remove it"
+            raise BundleError(msg)
+    load(path)
+    return manifest
+
+
+def _manifest(recommender: "Recommender", files: dict[str, Json]) -> dict[str, Json]:
+    snapshot = recommender.snapshot
+    times = snapshot.histories.timestamps
+    span = None if times is None or not len(times) else [int(times.min()), int(times.max())]
+    return {
+        "format": FORMAT,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {
+            name: package_version(name)
+            for name in ("shortlist", "numpy", "scipy", "polars", "onnxruntime")
+        },
+        "name": recommender.name,
+        "candidates": recommender.candidates,
+        "retrieve": [part.name for part in recommender.retrievers],
+        "rank": None if recommender.rank is None else recommender.rank.name,
+        "fallback": recommender.fallback.name,
+        "rules": [
+            {"kind": rule.kind, "settings": rule.to_json()} for rule in recommender.rules
+        ],
+        "positive": snapshot.positive,
+        "lineage": {
+            "rows": len(snapshot.histories.item_rows),
+            "users": snapshot.n_users,
+            "items": snapshot.n_items,
+            "seconds_from_to": span,
+        },
+        "watermark": None if span is None else span[1],
+        "metrics": recommender.metrics,
+        "files": files,
+    }
+
+
+def _write_parts(recommender: "Recommender", folder: Path) -> dict[str, Json]:
+    snapshot = recommender.snapshot
+    tables = {
+        "users.parquet": snapshot.user_vocabulary.ids.to_frame("user_id"),
+        "items.parquet": snapshot.catalogue.table,
+    }
+    if snapshot.users is not None:
+        tables["user_columns.parquet"] = snapshot.users
+    contents: dict[str, bytes] = {}
+    for name, table in tables.items():
+        buffer = io.BytesIO()
+        table.write_parquet(buffer)
+        contents[name] = buffer.getvalue()
+    held = snapshot.histories
+    arrays: dict[str, NDArray[Any]] = {
+        "item_rows": held.item_rows,
+        "offsets": held.offsets,
+        "liked": held.liked,
+    }
+    if held.timestamps is not None:
+        arrays["timestamps"] = held.timestamps
+    if held.ratings is not None:
+        arrays["ratings"] = held.ratings
+    contents["histories.safetensors"] = _tensor_bytes(arrays)
+    roles: dict[str, Fittable] = {
+        f"retrieve-{n}": part for n, part in enumerate(recommender.retrievers)
+    }
+    roles["fallback"] = recommender.fallback
+    if recommender.rank is not None:
+        roles["rank"] = recommender.rank
+    for role, part in roles.items():
+        state = part.state()
+        contents[f"{role}/config.json"] = json.dumps(state.config).encode()
+        if state.arrays:
+            contents[f"{role}/arrays.safetensors"] = _tensor_bytes(state.arrays)
+        contents |= {f"{role}/{name}.onnx": graph for name, graph in state.graphs.items()}
+    files = {}
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        files[name] = write_file(folder / name, content)
+    return files
+
+
+def _read(folder: Path, manifest: dict[str, Json]) -> "Recommender":
+    from shortlist.recommender.recommender import Recommender
+
+    histories = read_tensors(folder / "histories.safetensors")
+    columns = folder / "user_columns.parquet"
+    items = pl.read_parquet(folder / "items.parquet")
+    snapshot = Snapshot(
+        Vocabulary(pl.read_parquet(folder / "users.parquet")["user_id"], name="user_id"),
+        Vocabulary(items["item_id"], name="item_id"),
+        Catalogue(items),
+        Histories(
+            histories["item_rows"],
+            histories["offsets"],
+            histories["liked"],
+            histories.get("timestamps"),
+            histories.get("ratings"),
+        ),
+        pl.read_parquet(columns) if "user_columns.parquet" in manifest["files"] else None,
+        manifest["positive"],
+    )
+    rank = manifest["rank"]
+    return Recommender.from_parts(
+        snapshot,
+        retrieve=[
+            _kind(_RETRIEVERS, name).from_state(_state(folder, f"retrieve-{number}", manifest))
+            for number, name in enumerate(manifest["retrieve"])
+        ],
+        rank=None
+        if rank is None
+        else _kind(_RANKERS, rank).from_state(_state(folder, "rank", manifest)),
+        rules=[rule_from_json(rule["kind"], rule["settings"]) for rule in manifest["rules"]],
+        fallback=_kind(_RETRIEVERS, manifest["fallback"]).from_state(
+            _state(folder, "fallback", manifest)
+        ),
+        candidates=manifest["candidates"],
+        name=manifest["name"],
+        metrics=manifest["metrics"],
+    )
+
+
+def _kind(known: Mapping[str, type[Part]], name: str) -> type[Part]:
+    if name not in known:
+        msg = f"the bundle holds a {name!r}, which this version does not know; known are {sorted(known)}. Upgrade shortlist"
+        raise BundleError(msg)
+    return known[name]
+
+
+def _state(folder: Path, role: str, manifest: dict[str, Json]) -> State:
+    names = [name for name in manifest["files"] if name.startswith(f"{role}/")]
+    graphs = {
+        Path(name).stem: (folder / name).read_bytes()
+        for name in names
+        if name.endswith(".onnx")
+    }
+    arrays = (
+        read_tensors(folder / role / "arrays.safetensors")
+        if f"{role}/arrays.safetensors" in names
+        else {}
+    )
+    return State(json.loads((folder / role / "config.json").read_bytes()), arrays, graphs)
+
+
+def _open(path: Path) -> tuple[Path, dict[str, Json]]:
+    try:
+        name, _, digest = (path / "CURRENT").read_text("ascii").strip().partition(" ")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path} is no bundle: its file CURRENT cannot be read ({error}). Give the folder that save() or --out wrote"
+        raise BundleError(msg) from error
+    folder = path / "versions" / name
+    if not _VERSION.fullmatch(name):
+        msg = f"{path / 'CURRENT'} is damaged: it names the version {name!r}. {RESTORE}"
+        raise BundleError(msg)
+    try:
+        text = (folder / "manifest.json").read_bytes()
+    except OSError as error:
+        msg = f"{folder / 'manifest.json'} cannot be read ({error}). {RESTORE}"
+        raise BundleError(msg) from error
+    if hashlib.sha256(text).hexdigest() != digest:
+        msg = f"{folder / 'manifest.json'} is not what was published (its SHA-256 differs from CURRENT). {RESTORE}"
+        raise BundleError(msg)
+    manifest: dict[str, Json] = json.loads(text)
+    if manifest["format"] > FORMAT:
+        msg = f"{folder / 'manifest.json'} has format {manifest['format']}; this version reads up to {FORMAT}. Upgrade shortlist"
+        raise BundleError(msg)
+    return folder, manifest
+
+
+def _tensor_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    return bytes(
+        safetensors_bytes({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    )

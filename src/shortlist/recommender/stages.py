@@ -1,0 +1,95 @@
+"""The path of a question through the stages: retrieve, merge, rank, fall back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.data.eligible import Eligible
+from shortlist.data.protocols import Ranker, Retriever
+from shortlist.data.queries import Queries
+from shortlist.data.topk import Candidates, TopK
+from shortlist.recommender.merging import as_candidates, merge, proposed_by
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the stages answered.
+
+    Attributes:
+        top: (n, k) item rows and scores of the last stage.
+        source: (n, k) int32, the part that proposed each item, a position in ``parts``.
+        parts: names of the retrievers, then of the fallback.
+    """
+
+    top: TopK
+    source: NDArray[np.int32]
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Stages:
+    """The parts that answer.
+
+    Attributes:
+        retrievers: propose.
+        rank: puts the proposals in order; None keeps the order they were merged in.
+        fallback: answers for whoever no retriever knows.
+        candidates: how many items each retriever proposes where there is a next stage.
+    """
+
+    retrievers: Sequence[Retriever]
+    rank: Ranker | None
+    fallback: Retriever
+    candidates: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The retrievers, then the fallback, as answers name them."""
+        return (*(part.name for part in self.retrievers), f"{self.fallback.name} (fallback)")
+
+    def answer(self, queries: Queries, k: int, eligible: Eligible) -> Answer:
+        """Take one batch through the stages.
+
+        Args:
+            queries: n askers.
+            k: how many items each, at least 1.
+            eligible: what may be answered; every stage keeps to it.
+
+        Returns:
+            Rows, scores and sources, (n, k) each.
+        """
+        n, last = len(queries), len(self.retrievers)
+        knows = np.array([part.knows(queries) for part in self.retrievers])  # (parts, n)
+        helped = knows.any(axis=0)
+        rows, scores = np.full((n, k), -1, np.int32), np.full((n, k), -np.inf, np.float32)
+        source = np.full((n, k), -1, np.int32)
+        if helped.any():
+            found = self._candidates(queries, k, eligible, knows)
+            ranked = found if self.rank is None else self.rank.rank(queries, found)
+            rows, scores = ranked.rows[:, :k].copy(), ranked.scores[:, :k].copy()
+            source = proposed_by(found, rows)
+        if not helped.all():
+            rest = self.fallback.retrieve(queries, k, eligible)
+            rows[~helped], scores[~helped] = rest.rows[~helped], rest.scores[~helped]
+            source[~helped] = last
+        return Answer(TopK(rows, scores), source, self.names)
+
+    def _candidates(
+        self, queries: Queries, k: int, eligible: Eligible, knows: NDArray[np.bool_]
+    ) -> Candidates:
+        one_stage = len(self.retrievers) == 1 and self.rank is None
+        width = k if one_stage else max(k, self.candidates)
+        lists = []
+        for part, known in zip(self.retrievers, knows, strict=True):
+            top = part.retrieve(queries, width, eligible)
+            there = known[:, None]
+            lists.append(
+                TopK(
+                    np.where(there, top.rows, -1).astype(np.int32),
+                    np.where(there, top.scores, -np.inf).astype(np.float32),
+                )
+            )
+        names = [part.name for part in self.retrievers]
+        return as_candidates(names[0], lists[0]) if len(lists) == 1 else merge(names, lists)
