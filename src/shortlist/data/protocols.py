@@ -101,7 +101,11 @@ class Recommends(Protocol):
     """Anything that evaluation can judge."""
 
     name: str
-    snapshot: Snapshot
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The ids, items and histories it knows."""
+        ...
 
     def top(self, users: pl.Series, k: int, *, keep_seen: bool = False) -> TopK:
         """The best k items of each user, rows of ``snapshot.item_vocabulary``, as they are served."""
