@@ -61,6 +61,7 @@ class ExactIndex:
 
         Raises:
             ShapeError: ``queries`` has another width than the vectors, or ``eligible`` another length.
+            DataError: a query holds NaN or infinity.
         """
         check_k(k)
         queries = self._checked(queries)
@@ -124,6 +125,10 @@ class ExactIndex:
                 "Was the index built with a different tower?"
             )
             raise ShapeError(msg)
+        if not np.isfinite(queries).all():
+            broken = int((~np.isfinite(queries).all(axis=1)).argmax())
+            msg = f"query {broken} holds NaN or infinity; look for extreme numbers among the asker's features"
+            raise DataError(msg)
         return np.ascontiguousarray(queries, np.float32)
 
     def _search_block(

@@ -104,21 +104,16 @@ class Biases:
 
         Returns:
             (n, m) float32.
-
-        Raises:
-            NotReadyError: not fitted yet.
         """
-        if self._mean is None:
-            msg = "these Biases are not fitted; call fit(train) first"
-            raise NotReadyError(msg)
+        mean = self._fitted_mean()
         user = self._users[queries.user_rows]  # -1 is the last: 0
         if queries.history_ratings is not None:
             asker = np.repeat(np.arange(len(queries)), np.diff(queries.offsets))
-            rest = queries.history_ratings - self._mean - self._items[queries.history_rows]
+            rest = queries.history_ratings - mean - self._items[queries.history_rows]
             count = np.bincount(asker, minlength=len(queries))
             guest = np.bincount(asker, rest, minlength=len(queries)) / (count + self.l2_user)
             user = np.where(queries.user_rows < 0, guest, user)
-        return (self._mean + user[:, None] + self._items[rows]).astype(np.float32)
+        return (mean + user[:, None] + self._items[rows]).astype(np.float32)
 
     def rank(self, queries: Queries, candidates: Candidates) -> TopK:
         """Candidates by predicted rating.
@@ -138,7 +133,7 @@ class Biases:
         Returns:
             Settings and biases.
         """
-        config = {"l2_user": self.l2_user, "l2_item": self.l2_item, "mean": self._mean}
+        config = {"l2_user": self.l2_user, "l2_item": self.l2_item, "mean": self._fitted_mean()}
         return State(config, {"users": self._users, "items": self._items})
 
     @classmethod
@@ -157,3 +152,9 @@ class Biases:
             np.asarray(state.arrays[name], np.float64) for name in ("users", "items")
         )
         return model
+
+    def _fitted_mean(self) -> float:
+        if self._mean is None:
+            msg = "these Biases are not fitted; call fit(train) first"
+            raise NotReadyError(msg)
+        return self._mean

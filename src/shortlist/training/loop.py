@@ -2,6 +2,7 @@
 
 import math
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from shortlist.errors import TrainingError
+from shortlist.errors import DataError, TrainingError
 from shortlist.training.embeddings import ADAGRAD_START, EmbeddingTable
 from shortlist.training.settings import TrainingSettings
 
@@ -24,11 +25,13 @@ class Epoch:
         number: from 1.
         loss: mean training loss of the pass.
         validation: the validation figure after the pass, higher is better; None without validation.
+        seconds: how long the pass took, without the validation.
     """
 
     number: int
     loss: float
     validation: float | None
+    seconds: float
 
 
 def run_epochs(
@@ -54,8 +57,12 @@ def run_epochs(
         One record per epoch.
 
     Raises:
+        DataError: there is no row to learn from.
         TrainingError: the loss is not finite; the message names the step and its rows.
     """
+    if not rows:
+        msg = f"{title}: no row to learn from. Give train rows, or another idea of positive: only liked rows teach towers"
+        raise DataError(msg)
     rng = np.random.default_rng(settings.seed)
     history: list[Epoch] = []
     best, best_epoch = -math.inf, 0
@@ -71,6 +78,7 @@ def run_epochs(
         steps = math.ceil(rows / settings.batch_size)
         task = bar.add_task(title, total=settings.epochs * steps, figures="")
         for number in range(1, settings.epochs + 1):
+            began = time.perf_counter()
             order = rng.permutation(rows)
             losses = []
             for start in range(0, rows, settings.batch_size):
@@ -78,8 +86,9 @@ def run_epochs(
                 losses.append(step(batch) * len(batch))
                 bar.advance(task)
             loss = _finite_mean(losses, rows, number, settings.batch_size, order)
+            seconds = time.perf_counter() - began
             figure = validate() if validate is not None else None
-            history.append(Epoch(number, loss, figure))
+            history.append(Epoch(number, loss, figure, seconds))
             said = "" if figure is None else f", validation {figure:.4f}"
             bar.update(task, figures=f"epoch {number}: loss {loss:.4f}{said}")
             if figure is None:

@@ -1,5 +1,6 @@
 """Settings of the models that are trained: written once, torch-free, so that the models can be them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shortlist.data.features import Declared, History
@@ -78,9 +79,9 @@ class TowerSettings(TrainingSettings):
     """
 
     dim: int = 64
-    user: tuple[Declared, ...] = ("user_id",)
-    item: tuple[Declared, ...] = ("item_id",)
-    layers: tuple[int, ...] = ()
+    user: Sequence[Declared] = ("user_id",)
+    item: Sequence[Declared] = ("item_id",)
+    layers: Sequence[int] = ()
     normalize: bool = False
     temperature: float = 1.0
     logq: bool = True
@@ -93,11 +94,8 @@ class TowerSettings(TrainingSettings):
             ConfigError: a setting is out of range.
         """
         super().__post_init__()
-        self.user, self.item, self.layers = (
-            tuple(self.user),
-            tuple(self.item),
-            tuple(self.layers),
-        )
+        self.user, self.item = _features("user", self.user), _features("item", self.item)
+        self.layers = tuple(self.layers)
         if self.dim < 1 or any(width < 1 for width in self.layers):
             msg = f"dim and layers must be at least 1; got {self.dim} and {self.layers}"
             raise ConfigError(msg)
@@ -118,9 +116,9 @@ class RatingSettings(TrainingSettings):
     """
 
     dim: int = 32
-    user: tuple[Declared, ...] = ("user_id",)
-    item: tuple[Declared, ...] = ("item_id",)
-    layers: tuple[int, ...] = (256, 64)
+    user: Sequence[Declared] = ("user_id",)
+    item: Sequence[Declared] = ("item_id",)
+    layers: Sequence[int] = (256, 64)
     dropout: float = 0.2
     patience: int = 3
 
@@ -131,14 +129,18 @@ class RatingSettings(TrainingSettings):
             ConfigError: a setting is out of range.
         """
         super().__post_init__()
-        self.user, self.item, self.layers = (
-            tuple(self.user),
-            tuple(self.item),
-            tuple(self.layers),
-        )
+        self.user, self.item = _features("user", self.user), _features("item", self.item)
+        self.layers = tuple(self.layers)
         if self.dim < 1 or not self.layers or any(width < 1 for width in self.layers):
             msg = f"dim must be at least 1 and layers at least one width; got {self.dim} and {self.layers}"
             raise ConfigError(msg)
         if any(isinstance(feature, History) for feature in self.user):
             msg = "the rating network does not read a History; leave it out of user"
             raise ConfigError(msg)
+
+
+def _features(side: str, declared: Sequence[Declared]) -> tuple[Declared, ...]:
+    if isinstance(declared, str):
+        msg = f"{side} is a list of features; got {declared!r}. Write {side}=[{declared!r}]"
+        raise ConfigError(msg)
+    return tuple(declared)

@@ -1,0 +1,102 @@
+"""Everything of ours keeps the public contracts."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from shortlist.data.features import Category, History, Number, Tags, Text
+from shortlist.data.protocols import Ranker, Retriever
+from shortlist.index.exact import ExactIndex
+from shortlist.ranking import Biases, RatingNetwork
+from shortlist.retrieval import EASE, Popularity, TwoTower
+from shortlist.testing import (
+    EXACT_INDEX_CHECKS,
+    INDEX_CHECKS,
+    PERSONAL_CHECKS,
+    RANKER_CHECKS,
+    RETRIEVER_CHECKS,
+)
+
+PERSONAL: dict[str, Callable[[], Retriever]] = {
+    "ease": partial(EASE, l2=10.0),
+    "towers": partial(
+        TwoTower, dim=8, epochs=40, batch_size=64, learning_rate=0.05, weight_decay=0.0
+    ),
+}
+RETRIEVERS: dict[str, Callable[[], Retriever]] = {
+    "ease": PERSONAL["ease"],
+    "towers": partial(TwoTower, dim=8, epochs=3, batch_size=128),
+    "popular": Popularity,
+    "best rated": partial(Popularity, by="rating", min_count=3),
+    "recent": partial(Popularity, by="recent"),
+    "towers of features": partial(
+        TwoTower,
+        dim=8,
+        epochs=3,
+        batch_size=128,
+        user=["user_id", "town", Number("age"), History(5)],
+        item=["item_id", Tags("genres"), Text("title"), "year", Category("year")],
+    ),
+    "deep towers": partial(
+        TwoTower,
+        dim=8,
+        epochs=3,
+        batch_size=128,
+        user=[History(5), "town"],
+        item=["item_id", "genres"],
+        layers=(8,),
+        normalize=True,
+        temperature=0.1,
+    ),
+}
+RANKERS: dict[str, Callable[[], Ranker]] = {
+    "biases": Biases,
+    "network": partial(
+        RatingNetwork,
+        dim=8,
+        epochs=3,
+        batch_size=128,
+        layers=(8,),
+        user=["user_id", "town"],
+        item=["item_id", "genres"],
+    ),
+}
+
+
+def name_of(value: Any) -> str:
+    return value if isinstance(value, str) else value.__name__
+
+
+def needs_torch(name: str) -> None:
+    if name in {"towers", "towers of features", "deep towers", "network"}:
+        pytest.importorskip("torch")
+
+
+@pytest.mark.parametrize("check", RETRIEVER_CHECKS, ids=name_of)
+@pytest.mark.parametrize("name", RETRIEVERS, ids=name_of)
+def test_retriever(name: str, check: Callable[[Callable[[], Retriever]], None]) -> None:
+    needs_torch(name)
+    check(RETRIEVERS[name])
+
+
+@pytest.mark.parametrize("check", PERSONAL_CHECKS, ids=name_of)
+@pytest.mark.parametrize("name", PERSONAL, ids=name_of)
+def test_personal_retriever(
+    name: str, check: Callable[[Callable[[], Retriever]], None]
+) -> None:
+    needs_torch(name)
+    check(PERSONAL[name])
+
+
+@pytest.mark.parametrize("check", RANKER_CHECKS, ids=name_of)
+@pytest.mark.parametrize("name", RANKERS, ids=name_of)
+def test_ranker(name: str, check: Callable[[Callable[[], Ranker]], None]) -> None:
+    needs_torch(name)
+    check(RANKERS[name])
+
+
+@pytest.mark.parametrize("check", INDEX_CHECKS + EXACT_INDEX_CHECKS, ids=name_of)
+def test_exact_index(check: Callable[[Callable[..., ExactIndex]], None]) -> None:
+    check(ExactIndex)
