@@ -4,7 +4,7 @@ The ranking model of the TensorFlow Recommenders tutorials, with dropout, weight
 stopping. Training needs torch; what answers is numpy and an ONNX graph.
 """
 
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
@@ -131,7 +131,7 @@ class RatingNetwork(RatingSettings):
         settings = {item.name: getattr(self, item.name) for item in fields(RatingSettings)}
         settings |= {side: features_to_json(settings[side]) for side in ("user", "item")}
         settings["layers"] = list(self.layers)
-        epochs = [asdict(epoch) for epoch in self.epochs_run]
+        epochs = [[e.number, e.loss, e.validation] for e in self.epochs_run]
         sides = [side.to_json() for side in fitted.sides]
         config = {
             "settings": settings,

@@ -10,7 +10,7 @@ from the mean vector of those items by a ridge regression, fitted on the users o
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
@@ -202,7 +202,7 @@ class TwoTower(TowerSettings):
         settings = {item.name: getattr(self, item.name) for item in fields(TowerSettings)}
         settings |= {side: features_to_json(settings[side]) for side in ("user", "item")}
         settings["layers"] = list(self.layers)
-        epochs = [asdict(epoch) for epoch in self.epochs_run]
+        epochs = [[e.number, e.loss, e.validation] for e in self.epochs_run]
         config = {
             "settings": settings,
             "sides": [side.to_json() for side in fitted.sides],

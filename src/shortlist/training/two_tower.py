@@ -163,7 +163,7 @@ class _Trainer:
         )
         if self.optimizer is not None:
             self.optimizer.zero_grad()
-        loss.backward()
+        (loss * len(rows)).backward()  # the batch's sum: Adagrad's start is small beside it
         for table in self.tables:
             table.step()
         if self.optimizer is not None:

@@ -1,0 +1,21 @@
+"""Runs every benchmark; results go to ``benchmarks/results``."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from common import parse_data
+
+SCRIPTS = ("quality_ml100k", "rating_ml100k", "tutorial_speed", "evaluation_speed")
+
+
+def main() -> None:
+    """One after the other, so that none disturbs another's clock."""
+    data = parse_data(__doc__ or "")
+    for name in SCRIPTS:
+        script = Path(__file__).with_name(f"{name}.py")
+        subprocess.run([sys.executable, script, "--data", data], check=True)
+
+
+if __name__ == "__main__":
+    main()
