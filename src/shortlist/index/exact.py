@@ -17,6 +17,8 @@ from shortlist.index.select import check_k, in_order
 _SCAN_CELLS = 1 << 22  # scores per block: 16 MB
 _PAIR_CELLS = 1 << 21  # float64 numbers gathered at a time: 16 MB
 _UNIT = 2.0**-24  # rounding unit of float32
+_SMALLEST = 2.0**-126  # below it products lose bits, or vanish
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class ExactIndex:
@@ -61,7 +63,7 @@ class ExactIndex:
 
         Raises:
             ShapeError: ``queries`` has another width than the vectors, or ``eligible`` another length.
-            DataError: a query holds NaN or infinity.
+            DataError: a query holds NaN or infinity, or a score would not fit into float32.
         """
         check_k(k)
         queries = self._checked(queries)
@@ -95,6 +97,7 @@ class ExactIndex:
 
         Raises:
             ShapeError: the shapes do not line up.
+            DataError: as for :meth:`search`.
         """
         queries = self._checked(queries)
         if rows.ndim != 2 or len(rows) != len(queries):
@@ -125,9 +128,14 @@ class ExactIndex:
                 "Was the index built with a different tower?"
             )
             raise ShapeError(msg)
-        if not np.isfinite(queries).all():
-            broken = int((~np.isfinite(queries).all(axis=1)).argmax())
-            msg = f"query {broken} holds NaN or infinity; look for extreme numbers among the asker's features"
+        lengths = np.sqrt(np.einsum("nd,nd->n", queries, queries, dtype=np.float64))
+        short = lengths * self._longest < _LARGEST  # False for NaN
+        if not short.all() or not np.isfinite(lengths).all():
+            query = int((~short | ~np.isfinite(lengths)).argmax())
+            msg = (
+                f"query {query} holds NaN or infinity, or its products with the vectors (length {self._longest:.3g}) "
+                "do not fit into float32; look for extreme numbers among the asker's features"
+            )
             raise DataError(msg)
         return np.ascontiguousarray(queries, np.float32)
 
@@ -148,7 +156,8 @@ class ExactIndex:
         unsure = np.zeros(n, bool)
         if k < wanted < items:
             lengths = np.sqrt(np.einsum("nd,nd->n", queries, queries, dtype=np.float64))
-            error = 2 * (queries.shape[1] + 4) * _UNIT * lengths * self._longest
+            dim = queries.shape[1]
+            error = 2 * ((dim + 4) * _UNIT * lengths * self._longest + dim * _SMALLEST)
             floor = np.partition(best, wanted - k, axis=1)[:, wanted - k] - error
             last = best.min(axis=1)
             # more than ``wanted`` items may be in the top k
