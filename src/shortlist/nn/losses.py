@@ -42,7 +42,7 @@ def in_batch_softmax(
         pair_item: (batch,) int64 positions in ``items``; every item stands in at least one pair.
         log_frequency: (v,) natural log of each item's share of the training rows, <= 0.
             None leaves the logits uncorrected.
-        weights: (batch,) weights of the rows, >= 0; None weighs all alike.
+        weights: (batch,) weights of the rows, >= 0; None weighs all alike. Where all are 0, so is the loss.
         temperature: divides the dot products; smaller is sharper. Must be positive.
         mask_repeats: whether a row's own item, repeated by other rows, is left out.
         chunk_cells: logits held at a time; changes memory and speed, not the value.
@@ -54,7 +54,7 @@ def in_batch_softmax(
         ConfigError: ``temperature`` is not positive.
         ShapeError: the arrays do not line up.
     """
-    if temperature <= 0:
+    if not temperature > 0:
         msg = f"temperature must be positive; got {temperature}"
         raise ConfigError(msg)
     if queries.ndim != 2 or items.ndim != 2 or queries.shape[1] != items.shape[1]:
@@ -106,9 +106,9 @@ class _InBatchSoftmax(torch.autograd.Function):
         query_grad, item_grad = torch.empty_like(queries), torch.zeros_like(items)
         step = max(1, chunk_cells // max(1, len(items)))
         ends = torch.searchsorted(
-            pair_query, torch.arange(0, len(queries) + step, step)
+            pair_query, torch.arange(0, len(queries) + step, step, device=pair_query.device)
         ).tolist()
-        total = torch.zeros((), dtype=queries.dtype)
+        total = queries.new_zeros(())
         for number, start in enumerate(range(0, len(queries), step)):
             some, pairs = slice(start, start + step), slice(ends[number], ends[number + 1])
             here, own, weight = pair_query[pairs] - start, pair_item[pairs], weights[pairs]
@@ -120,19 +120,18 @@ class _InBatchSoftmax(torch.autograd.Function):
             mass = logits.sub_(peak).exp_()  # (step, v)
             sums = mass.sum(1)
             lse = (peak.squeeze(1) + sums.log())[here]  # (pairs,)
-            share = (own_logit - lse).exp()  # of one column of the own item
-            left = 1 - repeats[pairs] * share  # mass without the repeats
+            # one column of the own item: from the masses, as exp(own_logit - lse) loses digits
+            share = mass[here, own] / (sums[here] * log_counts[own].exp())
+            left = (1 - repeats[pairs] * share).clamp(min=share)  # mass without the repeats
             total += (weight * (lse + left.log() - own_logit)).sum()
-            pull = torch.zeros(len(sums), dtype=queries.dtype).index_add_(
-                0, here, weight / left
-            )
+            pull = sums.new_zeros(len(sums)).index_add_(0, here, weight / left)
             grad = mass.mul_((pull / sums).unsqueeze(1))
             grad.index_put_(
                 (here, own), -weight * (1 + repeats[pairs] * share / left), accumulate=True
             )
             query_grad[some] = grad @ items
             item_grad.addmm_(grad.T, queries[some])
-        norm = weights.sum()
+        norm = weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)  # all may weigh 0
         ctx.save_for_backward(
             query_grad / (norm * temperature), item_grad / (norm * temperature)
         )
