@@ -50,3 +50,21 @@ def beside(parts: list[sp.csr_array]) -> sp.csr_array:
     """
     joined: sp.csr_array = sp.hstack(parts, format="csr")
     return joined
+
+
+def times_table(matrix: sp.csr_array, table: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Sparse lines times a dense table, in float64; only the table's touched rows are converted.
+
+    Args:
+        matrix: (n, m) CSR.
+        table: (m, d), memory-mapped or not.
+
+    Returns:
+        (n, d) float64; each line is added in the order of its entries, whatever stands beside it.
+    """
+    touched, at = np.unique(matrix.indices, return_inverse=True)
+    lines = sp.csr_array(
+        (matrix.data.astype(np.float64), at.ravel(), matrix.indptr),
+        shape=(matrix.shape[0], len(touched)),
+    )
+    return np.asarray(lines @ table[touched].astype(np.float64), np.float64)

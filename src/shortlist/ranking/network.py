@@ -15,6 +15,7 @@ from shortlist.data.graphs import run_graph
 from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
+from shortlist.data.ragged import times_table
 from shortlist.data.sides import Side, encode_all
 from shortlist.data.topk import Candidates, TopK
 from shortlist.errors import MissingExtraError, NotReadyError
@@ -95,8 +96,8 @@ class RatingNetwork(RatingSettings):
             (n, m) float32.
         """
         fitted = self._fitted()
-        lines = fitted.sides[0].encode(queries.user_rows, queries.users).astype(np.float64)
-        users = np.asarray(lines @ fitted.user_table.astype(np.float64))  # (n, dim)
+        lines = fitted.sides[0].encode(queries.user_rows, queries.users)
+        users = times_table(lines, fitted.user_table)  # (n, dim)
         asker, item = np.repeat(np.arange(len(queries)), rows.shape[1]), rows.ravel()
         ratings = np.empty(len(item), np.float32)
         for start in range(0, len(item), _PAIRS):

@@ -79,12 +79,13 @@ def proposed_by(candidates: Candidates, rows: NDArray[np.int32]) -> NDArray[np.i
     Returns:
         (n, k) int32 positions in ``candidates.sources``; -1 where no item stands.
     """
-    first = candidates.first_source()
-    order = np.argsort(candidates.rows, axis=1, kind="stable")
-    rising = np.take_along_axis(candidates.rows, order, axis=1)
-    answer = np.full(rows.shape, -1, np.int32)
-    for line in range(len(rows)):
-        at = np.searchsorted(rising[line], rows[line])
-        at = order[line][np.minimum(at, len(order[line]) - 1)]
-        answer[line] = np.where(rows[line] >= 0, first[line, at], -1)
-    return answer
+    n, width = candidates.rows.shape
+    span = int(max(candidates.rows.max(initial=0), rows.max(initial=0))) + 2
+    line = (
+        np.arange(n)[:, None] * span
+    )  # one sorted search over (line, item) for the whole batch
+    known = (line + candidates.rows + 1).ravel()
+    order = np.argsort(known, kind="stable")
+    at = np.searchsorted(known, (line + rows + 1).ravel(), sorter=order)
+    first = candidates.first_source().ravel()[order[np.minimum(at, n * width - 1)]]
+    return np.where(rows >= 0, first.reshape(rows.shape), -1).astype(np.int32)

@@ -1,5 +1,7 @@
 """Rules: which items may be answered. All are applied before the top-K is taken."""
 
+import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -11,6 +13,8 @@ from shortlist.data.protocols import Json
 from shortlist.data.snapshot import Snapshot
 from shortlist.data.vocabulary import UserOrItemId
 from shortlist.errors import ConfigError
+
+_log = logging.getLogger(__name__)
 
 
 class Rule(Protocol):
@@ -92,7 +96,11 @@ class Allow:
     """Only these items.
 
     Attributes:
-        items: ids; ids that the catalogue lacks allow nothing.
+        items: ids or unique titles; those that the catalogue lacks allow nothing, with a logged
+            warning.
+
+    Raises:
+        ConfigError: one text stands where a list belongs.
     """
 
     kind: ClassVar[str] = "allow"
@@ -100,7 +108,7 @@ class Allow:
     items: tuple[UserOrItemId, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "items", tuple(self.items))
+        object.__setattr__(self, "items", listed(self.kind, self.items))
 
     def mask(self, snapshot: Snapshot) -> NDArray[np.bool_]:
         """Mark the items.
@@ -111,7 +119,7 @@ class Allow:
         Returns:
             (n_items,) bool.
         """
-        return _marked(snapshot, self.items)
+        return _marked(snapshot, self)
 
     def to_json(self) -> dict[str, Json]:
         """The ids.
@@ -127,7 +135,11 @@ class Deny:
     """Anything but these items.
 
     Attributes:
-        items: ids; ids that the catalogue lacks deny nothing.
+        items: ids or unique titles; those that the catalogue lacks deny nothing, with a logged
+            warning.
+
+    Raises:
+        ConfigError: one text stands where a list belongs.
     """
 
     kind: ClassVar[str] = "deny"
@@ -135,7 +147,7 @@ class Deny:
     items: tuple[UserOrItemId, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "items", tuple(self.items))
+        object.__setattr__(self, "items", listed(self.kind, self.items))
 
     def mask(self, snapshot: Snapshot) -> NDArray[np.bool_]:
         """Mark the others.
@@ -146,7 +158,7 @@ class Deny:
         Returns:
             (n_items,) bool.
         """
-        return ~_marked(snapshot, self.items)
+        return ~_marked(snapshot, self)
 
     def to_json(self) -> dict[str, Json]:
         """The ids.
@@ -175,14 +187,70 @@ def rule_from_json(kind: str, settings: dict[str, Json]) -> Rule:
     Raises:
         ConfigError: the kind is not known.
     """
-    if kind not in _KINDS:
-        msg = f"unknown rule {kind!r}; known are {sorted(_KINDS)}"
-        raise ConfigError(msg)
+    check_known(kind)
     return _KINDS[kind](**settings)
 
 
-def _marked(snapshot: Snapshot, items: tuple[UserOrItemId, ...]) -> NDArray[np.bool_]:
+def check_known(kind: str) -> None:
+    """Insist on a rule that a bundle can hold.
+
+    Args:
+        kind: its name.
+
+    Raises:
+        ConfigError: the kind is not known.
+    """
+    if kind not in _KINDS:
+        msg = f"unknown rule {kind!r}; known are {sorted(_KINDS)}"
+        raise ConfigError(msg)
+
+
+def joint_mask(rules: Sequence[Rule], snapshot: Snapshot) -> NDArray[np.bool_] | None:
+    """What all rules allow.
+
+    Args:
+        rules: any number.
+        snapshot: what they are tested on.
+
+    Returns:
+        (n_items,) bool; None where no rule depends on the item.
+    """
+    masks = [mask for mask in (rule.mask(snapshot) for rule in rules) if mask is not None]
+    return np.logical_and.reduce(masks) if masks else None
+
+
+def listed(name: str, values: Iterable[UserOrItemId]) -> tuple[UserOrItemId, ...]:
+    """Several ids as a tuple of plain Python values.
+
+    Args:
+        name: of the argument, for the message.
+        values: ids or titles.
+
+    Returns:
+        The values in their order.
+
+    Raises:
+        ConfigError: ``values`` is one text, whose letters would be taken for ids.
+    """
+    if isinstance(values, str | bytes):
+        msg = f"{name} takes a list of ids; got the text {values!r}. Write [{values!r}]"
+        raise ConfigError(msg)
+    return tuple(value.item() if isinstance(value, np.generic) else value for value in values)
+
+
+def _marked(snapshot: Snapshot, rule: Allow | Deny) -> NDArray[np.bool_]:
+    rows = snapshot.item_vocabulary.rows(rule.items)
+    for place in np.flatnonzero(rows < 0):  # not an id: a title, perhaps
+        rows[place] = snapshot.find_item(rule.items[place])
+    unknown = [rule.items[place] for place in np.flatnonzero(rows < 0)]
+    if unknown:
+        _log.warning(
+            "%s: %d of %d items are unknown and change nothing: %r",
+            rule.kind,
+            len(unknown),
+            len(rows),
+            unknown[:5],
+        )
     mask = np.zeros(snapshot.n_items, bool)
-    rows = snapshot.item_vocabulary.rows(items)
     mask[rows[rows >= 0]] = True
     return mask

@@ -19,7 +19,8 @@ class Answer:
 
     Attributes:
         top: (n, k) item rows and scores of the last stage.
-        source: (n, k) int32, the part that proposed each item, a position in ``parts``.
+        source: (n, k) int32, the part that proposed each item, a position in ``parts``; -1 where
+            no item stands.
         parts: names of the retrievers, then of the fallback.
     """
 
@@ -73,7 +74,7 @@ class Stages:
         if not helped.all():
             rest = self.fallback.retrieve(queries, k, eligible)
             rows[~helped], scores[~helped] = rest.rows[~helped], rest.scores[~helped]
-            source[~helped] = last
+            source[~helped] = np.where(rows[~helped] >= 0, last, -1)
         return Answer(TopK(rows, scores), source, self.names)
 
     def _candidates(

@@ -27,6 +27,7 @@ from shortlist.retrieval.dense import excluding_itself, retrieve_dense, score_de
 
 _SMALL_CATALOGUE = 2048  # up to here B itself is small, and quicker to score with
 _GIGABYTE = 1e9
+_COLUMNS = 512  # items whose weights are multiplied at a time
 
 
 @dataclass(eq=False, kw_only=True)
@@ -45,6 +46,7 @@ class EASE:
     _weights: NDArray[np.float32] | None = field(init=False, repr=False, default=None)
     _own: NDArray[np.float32] | None = field(init=False, repr=False, default=None)
     _items_of: sp.csr_array | None = field(init=False, repr=False, default=None)
+    _users_of: sp.csr_array | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         """Check the settings.
@@ -92,6 +94,7 @@ class EASE:
             self._fit_by_users(matrix)
         else:
             self._fit_by_items(matrix)
+        self._users_of = None
         return self
 
     def settled(self) -> "EASE":
@@ -152,8 +155,14 @@ class EASE:
         # sparse times dense adds line by line, in order: the same bits whatever stands beside it
         if self._items_of is None or self._own is None:
             return np.asarray(history @ weights, np.float32)
-        shared = history @ self._items_of.T  # (n, users): items in common
-        scores = np.asarray(shared @ weights, np.float32)
+        if self._users_of is None:
+            self._users_of = self._items_of.T.tocsr()
+        shared = history @ self._users_of  # (n, users): items in common
+        scores = np.empty((len(queries), weights.shape[1]), np.float32)
+        step = _COLUMNS if len(queries) > 1 else weights.shape[1]
+        for start in range(0, weights.shape[1], step):  # a strip of weights stays in the cache
+            some = slice(start, start + step)
+            scores[:, some] = shared @ np.ascontiguousarray(weights[:, some])
         line = np.repeat(np.arange(len(queries)), np.diff(history.indptr))
         scores[line, history.indices] -= self._own[history.indices]  # B has a zero diagonal
         return scores

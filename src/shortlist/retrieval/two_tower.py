@@ -23,7 +23,7 @@ from shortlist.data.graphs import run_graph
 from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
-from shortlist.data.ragged import mean_lines
+from shortlist.data.ragged import mean_lines, times_table
 from shortlist.data.sides import Side, encode_all
 from shortlist.data.snapshot import Snapshot
 from shortlist.data.topk import TopK
@@ -302,21 +302,17 @@ class _Fitted:
     def encode(self, queries: Queries) -> NDArray[np.float32]:
         side, dim = self.sides[0], self.user_table.shape[1]
         # sparse lines times dense tables, in float64, rounded: the same bits whatever stands beside
-        lines = side.encode(queries.user_rows, queries.users).astype(np.float64)
-        pooled = np.asarray(lines @ self.user_table[: side.static_columns].astype(np.float64))
+        lines = side.encode(queries.user_rows, queries.users)
+        pooled = times_table(lines, self.user_table[: side.static_columns])
         if side.history:
             latest = mean_lines(queries.liked_matrix(side.n_items, last=side.history))
-            pooled += latest.astype(np.float64) @ self.user_table[side.static_columns :].astype(
-                np.float64
-            )
+            pooled += times_table(latest, self.user_table[side.static_columns :])
         guests = (queries.user_rows < 0) & (queries.liked_counts > 0)
         if side.has_id and guests.any():
-            table = self.guest_table.astype(np.float64)
-            means = mean_lines(queries.liked_matrix(len(table) - 1)).astype(np.float64)
-            predicted = means @ table[:-1] + table[-1]
-            pooled[guests] += (predicted - self.user_table[side.n_rows])[
-                guests
-            ]  # in the unknown's place
+            means = mean_lines(queries.liked_matrix(len(self.guest_table) - 1))
+            predicted = times_table(means, self.guest_table[:-1]) + self.guest_table[-1]
+            unknown = self.user_table[side.n_rows]  # the guess stands in its place
+            pooled[guests] += (predicted - unknown)[guests]
         vectors = self._user_head(pooled) if self._user_head is not None else pooled
         return (vectors.reshape(len(queries), dim) / self._temperature).astype(np.float32)
 

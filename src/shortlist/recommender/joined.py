@@ -1,0 +1,185 @@
+"""What a recommender is made of, and how its parts are fitted together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.data.interactions import Interactions
+from shortlist.data.protocols import Json, Ranker, Retriever
+from shortlist.data.snapshot import Snapshot
+from shortlist.errors import ConfigError, DataError, NotReadyError
+from shortlist.recommender.rules import Rule, Seen, joint_mask
+from shortlist.retrieval.popularity import Popularity
+
+
+@dataclass(frozen=True, eq=False)
+class _Standing:
+    """The mask of the recommender's own rules, made once and not at each request."""
+
+    snapshot: Snapshot
+    rules: Sequence[Rule]
+    mask: NDArray[np.bool_] | None
+
+
+@dataclass(eq=False, repr=False)
+class Joined:
+    """The parts, fitted on the same rows; :class:`Recommender` adds the answers.
+
+    Attributes: see :class:`Recommender`.
+    """
+
+    retrieve: Retriever | Sequence[Retriever]
+    rank: Ranker | None = None
+    rules: Sequence[Rule] = (Seen(),)
+    fallback: Retriever = field(default_factory=Popularity)
+    candidates: int = 200
+    name: str = ""
+    metrics: dict[str, Json] = field(init=False, default_factory=dict)
+    _snapshot: Snapshot | None = field(init=False, default=None)
+    _standing: "_Standing | None" = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Check the parts.
+
+        Raises:
+            ConfigError: no retriever, two of the same name, or no candidates.
+        """
+        self.retrieve = (
+            tuple(self.retrieve) if isinstance(self.retrieve, Sequence) else (self.retrieve,)
+        )
+        self.rules = tuple(self.rules)
+        names = [part.name for part in self.retrieve]
+        if not names or len(set(names)) < len(names):
+            msg = f"retrieve needs at least one retriever, each kind once; got {names}"
+            raise ConfigError(msg)
+        if self.candidates < 1:
+            msg = f"candidates must be at least 1; got {self.candidates}"
+            raise ConfigError(msg)
+        if not self.name:
+            self.name = "+".join(names) + (
+                f" > {self.rank.name}" if self.rank is not None else ""
+            )
+
+    def __repr__(self) -> str:
+        ready = repr(self._snapshot) if self._snapshot is not None else "not fitted"
+        return f"Recommender({self.name}; {ready})"
+
+    @property
+    def retrievers(self) -> tuple[Retriever, ...]:
+        """The retrievers, always as a tuple."""
+        return self.retrieve if isinstance(self.retrieve, tuple) else (self.retrieve,)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What train said: ids, catalogue, users, histories.
+
+        Raises:
+            NotReadyError: not fitted yet.
+        """
+        if self._snapshot is None:
+            msg = "this Recommender is not fitted; call fit(train) first, or load a bundle"
+            raise NotReadyError(msg)
+        return self._snapshot
+
+    def fit(self, train: Interactions, *, validate: Interactions | None = None) -> Self:
+        """Fit every part on train; validation only chooses (when to stop).
+
+        Args:
+            train: the rows to learn from, and to remember as histories.
+            validate: later rows of the same users, or None.
+
+        Returns:
+            Itself, fitted.
+
+        Raises:
+            DataError: train is empty.
+        """
+        if not len(train):
+            msg = "train has no rows; there is nothing to learn from"
+            raise DataError(msg)
+        snapshot = Snapshot.of(train)
+        standing = self._standing_on(
+            snapshot
+        )  # a rule that cannot be kept fails before training
+        self._snapshot = None  # parts fitted on different rows must not answer together
+        for part in self.parts:
+            part.fit(train, validate=validate)
+        self._snapshot, self._standing = snapshot, standing
+        return self
+
+    @classmethod
+    def from_parts(
+        cls,
+        snapshot: Snapshot,
+        *,
+        retrieve: Sequence[Retriever],
+        rank: Ranker | None,
+        rules: Sequence[Rule],
+        fallback: Retriever,
+        candidates: int,
+        name: str,
+        metrics: dict[str, Json],
+    ) -> Self:
+        """Join parts that are fitted already, on the same rows.
+
+        Args:
+            snapshot: of those rows.
+            retrieve: fitted retrievers.
+            rank: a fitted ranker, or None.
+            rules: as for the constructor.
+            fallback: a fitted retriever.
+            candidates: as for the constructor.
+            name: as for the constructor.
+            metrics: figures measured earlier.
+
+        Returns:
+            A Recommender that answers.
+        """
+        joined = cls(retrieve, rank, rules, fallback, candidates, name)
+        joined._snapshot, joined.metrics = snapshot, metrics
+        return joined
+
+    @property
+    def parts(self) -> tuple[Retriever | Ranker, ...]:
+        """Everything that is fitted: retrievers, ranker, fallback."""
+        return (*self.retrievers, *(() if self.rank is None else (self.rank,)), self.fallback)
+
+    def settled(self) -> Self:
+        """An unfitted copy with everything that validation chose written into its settings.
+
+        Returns:
+            A Recommender.
+        """
+        return replace(
+            self,
+            retrieve=[part.settled() for part in self.retrievers],
+            rank=None if self.rank is None else self.rank.settled(),
+            fallback=self.fallback.settled(),
+        )
+
+    @property
+    def _personal(self) -> Sequence[Retriever]:
+        # popularity knows no likeness, and moves everyone's scores alike
+        able = [part for part in self.retrievers if not isinstance(part, Popularity)]
+        return able or self.retrievers
+
+    def _mask(self, rules: Sequence[Rule]) -> NDArray[np.bool_] | None:
+        held = self._standing
+        if held is None or held.snapshot is not self.snapshot or held.rules is not self.rules:
+            held = self._standing = self._standing_on(self.snapshot)
+        further = joint_mask(rules, self.snapshot)
+        if held.mask is None or further is None:
+            return further if held.mask is None else held.mask
+        return held.mask & further
+
+    def _standing_on(self, snapshot: Snapshot) -> "_Standing":
+        return _Standing(snapshot, self.rules, joint_mask(self.rules, snapshot))
+
+    def _ranker(self) -> Ranker:
+        if self.rank is None:
+            msg = "this Recommender has no ranker, so it predicts no ratings; give rank=RatingNetwork() or rank=Biases()"
+            raise NotReadyError(msg)
+        return self.rank

@@ -1,0 +1,34 @@
+"""Answers in the words of whoever asked: ids and titles in place of rows."""
+
+import numpy as np
+import polars as pl
+
+from shortlist.data.snapshot import Snapshot
+from shortlist.recommender.stages import Answer
+
+
+def shortlist_table(
+    snapshot: Snapshot, answer: Answer, users: pl.Series | None = None
+) -> pl.DataFrame:
+    """An answer as a table.
+
+    Args:
+        snapshot: holds ids and titles.
+        answer: of n askers.
+        users: (n,) their ids; None for guests.
+
+    Returns:
+        One row per filled place: ``user_id`` where given, ``rank`` from 1, ``item_id``, ``title``,
+        ``score``, ``source``.
+    """
+    line, place = np.nonzero(answer.top.rows >= 0)
+    rows = answer.top.rows[line, place]
+    columns = [
+        pl.Series("rank", (place + 1).astype(np.int32)),
+        snapshot.item_vocabulary.ids.gather(rows).alias("item_id"),
+        snapshot.catalogue.titles.gather(rows).alias("title"),
+        pl.Series("score", answer.top.scores[line, place]),
+        pl.Series("source", answer.parts, dtype=pl.String).gather(answer.source[line, place]),
+    ]
+    asked = [] if users is None else [users.gather(line).alias("user_id")]
+    return pl.DataFrame([*asked, *columns])
