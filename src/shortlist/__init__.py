@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from shortlist import ranking, retrieval
     from shortlist.data import datasets, split
     from shortlist.data.check import check, diagnose
-    from shortlist.data.features import Category, History, Number, Tags, Text
+    from shortlist.data.features import Bucket, Category, Hash, History, Number, Tags, Text
     from shortlist.data.interactions import Interactions
     from shortlist.data.read import read
     from shortlist.errors import ShortlistError
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from shortlist.selection import compare, evaluate
 
 _HOMES = {
+    "Bucket": "data.features",
     "Category": "data.features",
+    "Hash": "data.features",
     "History": "data.features",
     "Interactions": "data.interactions",
     "Number": "data.features",
@@ -48,7 +50,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "Bucket",
     "Category",
+    "Hash",
     "History",
     "Interactions",
     "Number",

@@ -30,6 +30,28 @@ class Number:
 
 
 @dataclass(frozen=True)
+class Bucket:
+    """One embedding per range of a number; the ranges hold equal shares of train."""
+
+    column: str
+    buckets: int = 100
+
+    def __post_init__(self) -> None:
+        _check_buckets(self.buckets)
+
+
+@dataclass(frozen=True)
+class Hash:
+    """One embedding per hash of a value, for columns with too many values to list."""
+
+    column: str
+    buckets: int = 1000
+
+    def __post_init__(self) -> None:
+        _check_buckets(self.buckets)
+
+
+@dataclass(frozen=True)
 class Text:
     """The mean of one embedding per word; words seen fewer than ``min_count`` times are left out."""
 
@@ -44,10 +66,10 @@ class History:
     length: int = 50
 
 
-Feature: TypeAlias = Category | Tags | Number | Text | History
+Feature: TypeAlias = Bucket | Category | Hash | History | Number | Tags | Text
 Declared: TypeAlias = str | Feature
 _KINDS: dict[str, type[Feature]] = {
-    kind.__name__: kind for kind in (Category, Tags, Number, Text, History)
+    kind.__name__: kind for kind in (Bucket, Category, Hash, History, Number, Tags, Text)
 }
 
 
@@ -88,3 +110,9 @@ def features_from_json(values: Sequence[Json]) -> tuple[Declared, ...]:
         fields = {key: v for key, v in value.items() if key != "kind"}
         features.append(_KINDS[str(value["kind"])](**fields))
     return tuple(features)
+
+
+def _check_buckets(buckets: int) -> None:
+    if buckets < 1:
+        msg = f"buckets must be at least 1; got {buckets}"
+        raise ConfigError(msg)

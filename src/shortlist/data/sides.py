@@ -6,71 +6,20 @@ features beside one another: a sparse matrix, rows by columns, that one embeddin
 Training and answering both use that matrix.
 """
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shortlist.data.features import (
-    Category,
-    Declared,
-    History,
-    Number,
-    Tags,
-    Text,
-    features_from_json,
-    features_to_json,
-)
+from shortlist.data.features import Declared, History
 from shortlist.data.interactions import Interactions
+from shortlist.data.learned import Learned, guess, learn
 from shortlist.data.protocols import Json
 from shortlist.data.ragged import beside
 from shortlist.data.vocabulary import align
 from shortlist.errors import ConfigError, DataError, closest
-
-ColumnFeature = Category | Tags | Number | Text
-
-
-@dataclass(frozen=True)
-class _Learned:
-    """A feature and what train taught it."""
-
-    feature: ColumnFeature
-    values: tuple[str, ...] = ()  # categories, tags or words, in column order
-    mean: float = 0.0
-    spread: float = 1.0
-
-    @property
-    def size(self) -> int:
-        if isinstance(self.feature, Number):
-            return 1
-        return len(self.values) + isinstance(self.feature, Category)  # the last: unknown
-
-    def encode(self, column: pl.Series) -> sp.csr_array:
-        n = len(column)
-        if isinstance(self.feature, Number):
-            data = (_numbers(column, self.feature.column) - self.mean) / self.spread
-            return sp.csr_array(np.nan_to_num(data).astype(np.float32)[:, None])
-        lists = _tokens(self.feature, column)
-        number = pl.DataFrame(
-            {
-                "token": pl.Series(self.values, dtype=pl.String),
-                "col": np.arange(len(self.values)),
-            }
-        )
-        flat = pl.DataFrame({"row": np.arange(n), "token": lists}).explode("token")
-        found = flat.join(number, on="token", how="left", maintain_order="left")
-        if isinstance(self.feature, Category):
-            found = found.with_columns(pl.col("col").fill_null(len(self.values)))
-        found = found.drop_nulls("col")
-        rows, cols = found["row"].to_numpy(), found["col"].to_numpy()
-        share = 1.0 / np.maximum(np.bincount(rows, minlength=n), 1)
-        return sp.csr_array(
-            (share[rows].astype(np.float32), (rows, cols)), shape=(n, self.size)
-        )
 
 
 class Side:
@@ -89,7 +38,7 @@ class Side:
         *,
         has_id: bool,
         n_rows: int,
-        learned: Sequence[_Learned],
+        learned: Sequence[Learned],
         history: int = 0,
         n_items: int = 0,
     ) -> None:
@@ -142,8 +91,8 @@ class Side:
             if table is None or name not in known:
                 msg = f"feature {name!r}: no such column; there are {known}.{closest(name, known)} Give the table that has it, or leave the feature out"
                 raise ConfigError(msg)
-            feature = _guess(name, table[name]) if isinstance(item, str) else item
-            learned.append(_learn(feature, table[name].filter(pl.Series(in_train))))
+            feature = guess(name, table[name]) if isinstance(item, str) else item
+            learned.append(learn(feature, table[name].filter(pl.Series(in_train))))
         return cls(
             has_id=id_name in declared,
             n_rows=n_rows,
@@ -229,19 +178,10 @@ class Side:
         Returns:
             A dictionary for :meth:`from_json`.
         """
-        learned: list[Json] = [
-            {
-                "feature": features_to_json([part.feature])[0],
-                "values": list(part.values),
-                "mean": part.mean,
-                "spread": part.spread,
-            }
-            for part in self.learned
-        ]
         return {
             "has_id": self.has_id,
             "n_rows": self.n_rows,
-            "learned": learned,
+            "learned": [part.to_json() for part in self.learned],
             "history": self.history,
             "n_items": self.n_items,
         }
@@ -255,20 +195,9 @@ class Side:
 
         Returns:
             The same Side.
-
-        Raises:
-            ConfigError: a feature is not one of a column.
         """
         fields = dict(value)
-        learned = []
-        for part in fields.pop("learned"):
-            (feature,) = features_from_json([part["feature"]])
-            if not isinstance(feature, ColumnFeature):
-                msg = f"{feature!r} is not a feature of a column"
-                raise ConfigError(msg)
-            learned.append(
-                _Learned(feature, tuple(part["values"]), part["mean"], part["spread"])
-            )
+        learned = [Learned.from_json(part) for part in fields.pop("learned")]
         return cls(learned=learned, **fields)
 
 
@@ -326,57 +255,3 @@ def _check_history(history: History, n_items: int) -> int:
         msg = f"History.length must be at least 1; got {history.length}"
         raise ConfigError(msg)
     return history.length
-
-
-def _guess(name: str, column: pl.Series) -> ColumnFeature:
-    if isinstance(column.dtype, pl.List):
-        return Tags(name)
-    if column.dtype.is_numeric():
-        return Number(name)
-    words = column.cast(pl.String).str.count_matches(" ").mean()
-    repeated = column.n_unique() < 0.5 * len(column)
-    return (
-        Text(name)
-        if not repeated and isinstance(words, float) and words > 0.5
-        else Category(name)
-    )
-
-
-def _learn(feature: ColumnFeature, column: pl.Series) -> _Learned:
-    if isinstance(feature, Number):
-        data = _numbers(column, feature.column)
-        data = data[np.isfinite(data)]
-        mean, spread = (float(data.mean()), float(data.std())) if len(data) else (0.0, 1.0)
-        return _Learned(feature, mean=mean, spread=spread if spread > 0 else 1.0)
-    tokens = _tokens(feature, column).explode().drop_nulls()
-    counts = Counter(tokens.to_list())
-    least = feature.min_count if isinstance(feature, Text) else 1
-    return _Learned(
-        feature, tuple(sorted(token for token, count in counts.items() if count >= least))
-    )
-
-
-def _numbers(column: pl.Series, name: str) -> NDArray[np.float64]:
-    numbers = column.cast(pl.Float64, strict=False)
-    if numbers.null_count() == len(column) > 0 and column.null_count() < len(column):
-        msg = f"feature {name!r} is declared a number but holds {column.dtype}, for example {column.drop_nulls()[0]!r}; use Category"
-        raise DataError(msg)
-    return numbers.fill_null(float("nan")).to_numpy()
-
-
-def _tokens(feature: ColumnFeature, column: pl.Series) -> pl.Series:
-    if isinstance(column.dtype, pl.List):
-        return (
-            column.cast(pl.List(pl.String))
-            .list.eval(pl.element().str.strip_chars())
-            .list.unique(maintain_order=True)
-        )
-    text = column.cast(pl.String)
-    if isinstance(feature, Text):
-        return (
-            text.fill_null("")
-            .str.to_lowercase()
-            .str.extract_all(r"[\p{L}\p{N}']+")
-            .list.unique(maintain_order=True)
-        )
-    return text.to_frame().select(pl.concat_list(pl.all()))[column.name]
