@@ -18,18 +18,13 @@ import hashlib
 import io
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
-from safetensors.numpy import save as safetensors_bytes
 
 from shortlist.data.catalogue import Catalogue
 from shortlist.data.protocols import Fittable, Json, Ranker, Retriever, State
@@ -37,12 +32,15 @@ from shortlist.data.snapshot import Histories, Snapshot
 from shortlist.data.vocabulary import Vocabulary
 from shortlist.errors import BundleError
 from shortlist.ranking import Biases, RatingNetwork
-from shortlist.recommender.files import RESTORE, check_files, flush_folder, write_file
-from shortlist.recommender.rules import rule_from_json
-from shortlist.recommender.tensors import read_tensors
+from shortlist.recommender.files import RESTORE, check_files
+from shortlist.recommender.publishing import publish
+from shortlist.recommender.rules import check_known, rule_from_json
+from shortlist.recommender.tensors import read_tensors, tensor_bytes
 from shortlist.retrieval import EASE, Popularity, TwoTower
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from shortlist.recommender.recommender import Recommender
 
 FORMAT = 1
@@ -52,7 +50,7 @@ _RETRIEVERS: Mapping[str, type[Retriever]] = {
 }
 _RANKERS: Mapping[str, type[Ranker]] = {kind.name: kind for kind in (Biases, RatingNetwork)}
 Part = TypeVar("Part")
-_VERSION = re.compile(r"\d{4,}")
+_POINTER = re.compile(r"(?P<version>\d{4,}) (?P<digest>[0-9a-f]{64})\n?")
 
 
 def save(recommender: "Recommender", path: Path) -> Path:
@@ -66,44 +64,22 @@ def save(recommender: "Recommender", path: Path) -> Path:
         The folder of the version written.
 
     Raises:
-        BundleError: the folder holds something else, or cannot be written; nothing is left behind.
+        BundleError: a part is of a kind that bundles cannot hold, the folder holds something else,
+            or it cannot be written; nothing is left behind.
     """
     _ = recommender.snapshot  # an unfitted recommender fails before anything is written
-    if (
-        path.exists()
-        and not (path / "CURRENT").is_file()
-        and (not path.is_dir() or any(path.iterdir()))
-    ):
-        msg = f"{path} is there and is no bundle; choose another folder or empty it first"
-        raise BundleError(msg)
-    fresh = not path.exists()
-    draft = None
+    _insist_rebuildable(recommender)
     try:
-        versions = path / "versions"
-        versions.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=versions))
-        files = _write_parts(recommender, draft)
-        manifest = json.dumps(_manifest(recommender, files), indent=1).encode()
-        write_file(draft / "manifest.json", manifest)
-        flush_folder(draft)
-        number = 1 + max(
-            (int(v.name) for v in versions.iterdir() if _VERSION.fullmatch(v.name)), default=0
-        )
-        final = versions / f"{number:04d}"
-        draft.rename(final)
-        flush_folder(versions)
-        pointer = path / ".CURRENT.draft"
-        write_file(pointer, f"{final.name} {hashlib.sha256(manifest).hexdigest()}\n".encode())
-        pointer.replace(path / "CURRENT")
-        flush_folder(path)
-    except OSError as error:
-        if draft is not None:
-            shutil.rmtree(draft, ignore_errors=True)
-        if fresh:
-            shutil.rmtree(path, ignore_errors=True)
-        msg = f"cannot write the bundle {path}: {error}. Nothing was left behind; check the free space and the folder's permissions"
+        contents = _contents(recommender)
+        json.dumps(recommender.metrics)
+    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        msg = f"cannot write the bundle {path}: something in it is neither text nor numbers ({error}). Look at metrics and at the columns of items and users"
         raise BundleError(msg) from error
-    return final
+    return publish(
+        path,
+        contents,
+        lambda seals: json.dumps(_manifest(recommender, seals), indent=1).encode(),
+    )
 
 
 def load(path: str | Path) -> "Recommender":
@@ -125,7 +101,9 @@ def load(path: str | Path) -> "Recommender":
     check_files(folder, manifest["files"], hash_up_to=HASH_UP_TO)
     try:
         return _read(folder, manifest)
-    except (KeyError, ValueError, TypeError, pl.exceptions.PolarsError) as error:
+    except BundleError:
+        raise
+    except Exception as error:  # the files are whole, so whoever wrote them was not save()
         msg = f"{folder} cannot be read although its files are whole ({error!r}); was it written by another program?"
         raise BundleError(msg) from error
 
@@ -185,7 +163,17 @@ def _manifest(recommender: "Recommender", files: dict[str, Json]) -> dict[str, J
     }
 
 
-def _write_parts(recommender: "Recommender", folder: Path) -> dict[str, Json]:
+def _insist_rebuildable(recommender: "Recommender") -> None:
+    known: dict[str, type[Fittable]] = {**_RETRIEVERS, **_RANKERS}
+    for part in recommender.parts:
+        if known.get(part.name) is not type(part):
+            msg = f"a bundle cannot hold {type(part).__name__} (named {part.name!r}): it could not be rebuilt without running code. It can hold {sorted(known)}"
+            raise BundleError(msg)
+    for rule in recommender.rules:
+        check_known(rule.kind)
+
+
+def _contents(recommender: "Recommender") -> dict[str, bytes]:
     snapshot = recommender.snapshot
     tables = {
         "users.parquet": snapshot.user_vocabulary.ids.to_frame("user_id"),
@@ -208,7 +196,7 @@ def _write_parts(recommender: "Recommender", folder: Path) -> dict[str, Json]:
         arrays["timestamps"] = held.timestamps
     if held.ratings is not None:
         arrays["ratings"] = held.ratings
-    contents["histories.safetensors"] = _tensor_bytes(arrays)
+    contents["histories.safetensors"] = tensor_bytes(arrays)
     roles: dict[str, Fittable] = {
         f"retrieve-{n}": part for n, part in enumerate(recommender.retrievers)
     }
@@ -219,13 +207,9 @@ def _write_parts(recommender: "Recommender", folder: Path) -> dict[str, Json]:
         state = part.state()
         contents[f"{role}/config.json"] = json.dumps(state.config).encode()
         if state.arrays:
-            contents[f"{role}/arrays.safetensors"] = _tensor_bytes(state.arrays)
+            contents[f"{role}/arrays.safetensors"] = tensor_bytes(state.arrays)
         contents |= {f"{role}/{name}.onnx": graph for name, graph in state.graphs.items()}
-    files = {}
-    for name, content in contents.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        files[name] = write_file(folder / name, content)
-    return files
+    return contents
 
 
 def _read(folder: Path, manifest: dict[str, Json]) -> "Recommender":
@@ -292,30 +276,30 @@ def _state(folder: Path, role: str, manifest: dict[str, Json]) -> State:
 
 def _open(path: Path) -> tuple[Path, dict[str, Json]]:
     try:
-        name, _, digest = (path / "CURRENT").read_text("ascii").strip().partition(" ")
+        text = (path / "CURRENT").read_text("ascii")
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{path} is no bundle: its file CURRENT cannot be read ({error}). Give the folder that save() or --out wrote"
         raise BundleError(msg) from error
-    folder = path / "versions" / name
-    if not _VERSION.fullmatch(name):
-        msg = f"{path / 'CURRENT'} is damaged: it names the version {name!r}. {RESTORE}"
+    pointer = _POINTER.fullmatch(text)
+    if pointer is None:
+        msg = f"{path / 'CURRENT'} is damaged: it reads {text[:100]!r}. {RESTORE}"
         raise BundleError(msg)
+    folder = path / "versions" / pointer["version"]
     try:
-        text = (folder / "manifest.json").read_bytes()
+        content = (folder / "manifest.json").read_bytes()
     except OSError as error:
         msg = f"{folder / 'manifest.json'} cannot be read ({error}). {RESTORE}"
         raise BundleError(msg) from error
-    if hashlib.sha256(text).hexdigest() != digest:
+    if hashlib.sha256(content).hexdigest() != pointer["digest"]:
         msg = f"{folder / 'manifest.json'} is not what was published (its SHA-256 differs from CURRENT). {RESTORE}"
         raise BundleError(msg)
-    manifest: dict[str, Json] = json.loads(text)
-    if manifest["format"] > FORMAT:
-        msg = f"{folder / 'manifest.json'} has format {manifest['format']}; this version reads up to {FORMAT}. Upgrade shortlist"
+    try:
+        manifest: dict[str, Json] = json.loads(content)
+        number = int(manifest["format"])
+    except (KeyError, TypeError, ValueError) as error:
+        msg = f"{folder / 'manifest.json'} is no manifest of a bundle ({error!r}); was it written by another program?"
+        raise BundleError(msg) from error
+    if number > FORMAT:
+        msg = f"{folder / 'manifest.json'} has format {number}; this version reads up to {FORMAT}. Upgrade shortlist"
         raise BundleError(msg)
     return folder, manifest
-
-
-def _tensor_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    return bytes(
-        safetensors_bytes({name: np.ascontiguousarray(array) for name, array in arrays.items()})
-    )

@@ -55,6 +55,9 @@ def check_files(folder: Path, seals: dict[str, Json], *, hash_up_to: int | None)
     """
     for name, seal in seals.items():
         file = folder / name
+        if ".." in Path(name).parts or Path(name).is_absolute():
+            msg = f"{folder / 'manifest.json'} names {name!r}, outside the bundle; do not trust it"
+            raise BundleError(msg)
         try:
             size = file.stat().st_size
             if size != seal["bytes"]:

@@ -1,21 +1,46 @@
-"""Arrays of a safetensors file, memory-mapped."""
+"""Arrays as a safetensors file, and memory-mapped from one."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import save
 
 from shortlist.errors import BundleError
 
 _KINDS = {
     "F64": np.float64,
     "F32": np.float32,
+    "F16": np.float16,
     "I64": np.int64,
     "I32": np.int32,
+    "I16": np.int16,
+    "I8": np.int8,
+    "U8": np.uint8,
     "BOOL": np.bool_,
 }
+
+
+def tensor_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """The content of a file.
+
+    Args:
+        arrays: by name.
+
+    Returns:
+        Bytes in the safetensors format.
+
+    Raises:
+        BundleError: an array is of a kind that could not be read again.
+    """
+    for name, array in arrays.items():
+        if array.dtype.newbyteorder("=") not in [np.dtype(kind) for kind in _KINDS.values()]:
+            msg = f"array {name!r} holds {array.dtype}; a bundle holds {sorted(_KINDS)}"
+            raise BundleError(msg)
+    return bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
 
 def read_tensors(file: Path) -> dict[str, NDArray[Any]]:
@@ -31,8 +56,8 @@ def read_tensors(file: Path) -> dict[str, NDArray[Any]]:
     Raises:
         BundleError: the header does not fit the file.
     """
-    data = np.memmap(file, np.uint8, mode="r")
     try:
+        data = np.asarray(np.memmap(file, np.uint8, mode="r"))  # plain arrays over the mapping
         start = 8 + int.from_bytes(data[:8].tobytes(), "little")
         header = json.loads(data[8:start].tobytes())
         header.pop("__metadata__", None)

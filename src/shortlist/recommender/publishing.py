@@ -1,0 +1,120 @@
+"""Publishing: a new version of a folder appears whole, or nothing of it stays behind."""
+
+import contextlib
+import hashlib
+import logging
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shortlist.data.protocols import Json
+from shortlist.errors import BundleError
+from shortlist.recommender.files import flush_folder, write_file
+
+VERSION = re.compile(r"\d{4,}")
+_OURS = {"CURRENT", "versions"}
+_log = logging.getLogger(__name__)
+
+
+def publish(
+    path: Path, contents: Mapping[str, bytes], manifest_of: Callable[[dict[str, Json]], bytes]
+) -> Path:
+    """Write files as the next version, and name it in CURRENT.
+
+    Args:
+        path: the bundle's folder; made, with its parents, where it is not there.
+        contents: bytes by name; a name may have one folder.
+        manifest_of: makes the manifest of the files' seals.
+
+    Returns:
+        The folder of the version written.
+
+    Raises:
+        BundleError: the folder holds something else, or cannot be written; nothing is left behind.
+    """
+    try:
+        _insist_ours(path)
+        with _undone_unless_published() as made:
+            return _publish(path, contents, manifest_of, made)
+    except OSError as error:
+        msg = f"cannot write the bundle {path}: {error}. Nothing was left behind; check the free space and the folder's permissions"
+        raise BundleError(msg) from error
+
+
+def _publish(
+    path: Path,
+    contents: Mapping[str, bytes],
+    manifest_of: Callable[[dict[str, Json]], bytes],
+    made: "_Made",
+) -> Path:
+    versions = path / "versions"
+    for folder in reversed([one for one in (versions, *versions.parents) if not one.exists()]):
+        folder.mkdir(exist_ok=True)
+        made.folders.append(folder)
+    draft = made.version = versions / f".draft-{uuid.uuid4().hex}"
+    draft.mkdir()
+    seals = {}
+    for name, content in contents.items():
+        (draft / name).parent.mkdir(exist_ok=True)
+        seals[name] = write_file(draft / name, content)
+    manifest = manifest_of(seals)
+    write_file(draft / "manifest.json", manifest)
+    for folder in {(draft / name).parent for name in contents} | {draft}:
+        flush_folder(folder)
+    taken = (int(one.name) for one in versions.iterdir() if VERSION.fullmatch(one.name))
+    final = versions / f"{1 + max(taken, default=0):04d}"
+    draft.rename(final)
+    made.version = final
+    flush_folder(versions)
+    pointer = made.pointer = path / f".CURRENT-{uuid.uuid4().hex}"
+    write_file(pointer, f"{final.name} {hashlib.sha256(manifest).hexdigest()}\n".encode())
+    pointer.replace(path / "CURRENT")
+    made.published = True  # readers see it
+    try:
+        flush_folder(path)
+    except OSError as error:  # the worst is that a power cut brings the previous version back
+        _log.warning("%s is published, but could not be flushed to disk: %s", path, error)
+    return final
+
+
+@dataclass
+class _Made:
+    """What a publication has put on the disk so far."""
+
+    folders: list[Path] = field(default_factory=list)  # outermost first
+    version: Path | None = None
+    pointer: Path | None = None
+    published: bool = False
+
+
+@contextlib.contextmanager
+def _undone_unless_published() -> Iterator[_Made]:
+    made = _Made()
+    try:
+        yield made
+    finally:
+        if not made.published:
+            if made.pointer is not None:
+                with contextlib.suppress(OSError):
+                    made.pointer.unlink(missing_ok=True)
+            if made.version is not None:
+                shutil.rmtree(made.version, ignore_errors=True)
+            for folder in reversed(made.folders):
+                with contextlib.suppress(OSError):  # others have put something there: it stays
+                    folder.rmdir()
+
+
+def _insist_ours(path: Path) -> None:
+    if not path.exists():
+        return
+    if path.is_dir():
+        there = {one.name for one in path.iterdir() if not one.name.startswith(".CURRENT-")}
+        if not there or ("versions" in there and there <= _OURS):
+            return
+        if there >= _OURS and (path / "versions").is_dir():
+            return  # a bundle beside which somebody put a note
+    msg = f"{path} is there and is no bundle; choose another folder or empty it first"
+    raise BundleError(msg)
