@@ -1,1 +1,1 @@
-"""The command line: one command per file; parse, call, print."""
+"""The command line: one command per file; each parses, calls the library, prints."""

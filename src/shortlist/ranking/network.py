@@ -18,7 +18,7 @@ from shortlist.data.queries import Queries
 from shortlist.data.ragged import times_table
 from shortlist.data.sides import Side, encode_all
 from shortlist.data.topk import Candidates, TopK
-from shortlist.errors import MissingExtraError, NotReadyError
+from shortlist.errors import DataError, MissingExtraError, NotReadyError
 from shortlist.ranking.order import order_by
 from shortlist.training.settings import RatingSettings
 
@@ -50,8 +50,10 @@ class RatingNetwork(RatingSettings):
 
         Raises:
             MissingExtraError: torch is not installed.
+            DataError: ``validate`` has no row.
         """
         try:
+            from shortlist.training.loop import kept_epoch
             from shortlist.training.rating import train_rating
         except ImportError as error:
             msg = f"training RatingNetwork needs torch ({error}): pip install 'shortlist[torch]'. Biases does without"
@@ -60,6 +62,9 @@ class RatingNetwork(RatingSettings):
         sides, static = encode_all(train, self.user, self.item, liked_only=False)
         pairs = None
         if validate is not None:
+            if not len(validate):
+                msg = "validation has no row, so it can choose nothing; give rows, or leave validate out"
+                raise DataError(msg)
             rows = (
                 train.user_vocabulary.rows(validate.table["user_id"]),
                 train.item_vocabulary.rows(validate.table["item_id"]),
@@ -72,9 +77,7 @@ class RatingNetwork(RatingSettings):
             np.float32
         )
         self._fit = _Fitted(sides, user_table, items, graph)
-        self.chosen_epoch = max(
-            self.epochs_run, key=lambda e: (e.validation or 0.0, e.number)
-        ).number
+        self.chosen_epoch = kept_epoch(self.epochs_run)
         return self
 
     def settled(self) -> "RatingNetwork":

@@ -65,6 +65,7 @@ class TwoTower(TowerSettings):
             MissingExtraError: torch is not installed.
         """
         try:
+            from shortlist.training.loop import kept_epoch
             from shortlist.training.two_tower import train_towers
         except ImportError as error:
             msg = f"training TwoTower needs torch ({error}): pip install 'shortlist[torch]'. Popularity and EASE do without"
@@ -88,15 +89,7 @@ class TwoTower(TowerSettings):
             self, train, sides, static, None if watch is None else judge
         )
         self._fit = _Fitted.build(sides, item_lines, histories, user, item, self.temperature)
-        best = max(
-            self.epochs_run,
-            key=lambda epoch: (
-                epoch.validation is not None,
-                epoch.validation or 0.0,
-                epoch.number,
-            ),
-        )
-        self.chosen_epoch = best.number
+        self.chosen_epoch = kept_epoch(self.epochs_run)
         return self
 
     def settled(self) -> "TwoTower":

@@ -35,7 +35,7 @@ class Epoch:
 
 
 def run_epochs(
-    rows: int,
+    table_rows: NDArray[np.int64],
     step: Callable[[NDArray[np.int64]], torch.Tensor],
     *,
     settings: TrainingSettings,
@@ -46,7 +46,7 @@ def run_epochs(
     """Train.
 
     Args:
-        rows: number of training rows.
+        table_rows: (rows,) where each training row stands in the train table, for messages.
         step: takes the numbers of a batch's rows, updates the model, returns the mean loss.
         settings: batch size, epochs, patience, seed, progress.
         title: words beside the progress bar.
@@ -58,8 +58,10 @@ def run_epochs(
 
     Raises:
         DataError: there is no row to learn from.
-        TrainingError: the loss is not finite; the message names the step and its rows.
+        TrainingError: the loss or the validation figure is not finite; of a loss, the message names
+            the step and its rows.
     """
+    rows = len(table_rows)
     if not rows:
         msg = f"{title}: no row to learn from. Give train rows, or another idea of positive: only liked rows teach towers"
         raise DataError(msg)
@@ -85,9 +87,9 @@ def run_epochs(
                 batch = order[start : start + settings.batch_size]
                 losses.append(step(batch) * len(batch))
                 bar.advance(task)
-            loss = _finite_mean(losses, rows, number, settings.batch_size, order)
+            loss = _finite_mean(losses, number, settings.batch_size, table_rows[order])
             seconds = time.perf_counter() - began
-            figure = validate() if validate is not None else None
+            figure = _finite(validate(), number) if validate is not None else None
             history.append(Epoch(number, loss, figure, seconds))
             said = "" if figure is None else f", validation {figure:.4f}"
             bar.update(task, figures=f"epoch {number}: loss {loss:.4f}{said}")
@@ -124,18 +126,39 @@ def keep_copy(tables: list[EmbeddingTable], heads: Sequence[torch.nn.Module]) ->
 
 
 def _finite_mean(
-    losses: list[torch.Tensor], rows: int, epoch: int, size: int, order: NDArray[np.int64]
+    losses: list[torch.Tensor], epoch: int, size: int, table_rows: NDArray[np.int64]
 ) -> float:
     values = torch.stack(losses)
     if not bool(torch.isfinite(values).all()):
         step = int((~torch.isfinite(values)).int().argmax())
-        some = order[step * size : (step + 1) * size][:5].tolist()
+        some = table_rows[step * size : (step + 1) * size][:5].tolist()
         msg = (
-            f"the loss of epoch {epoch}, step {step + 1} is not finite (training rows {some}, ...). "
+            f"the loss of epoch {epoch}, step {step + 1} is not finite (rows {some}, ... of train). "
             "Lower learning_rate, or look for extreme numbers in the features"
         )
         raise TrainingError(msg)
-    return float(values.sum()) / rows
+    return float(values.sum()) / len(table_rows)
+
+
+def _finite(figure: float, epoch: int) -> float:
+    if not math.isfinite(figure):
+        msg = f"the validation figure of epoch {epoch} is {figure}. Lower learning_rate, or look for extreme numbers in validation"
+        raise TrainingError(msg)
+    return figure
+
+
+def kept_epoch(epochs: list[Epoch]) -> int:
+    """Which epoch :func:`run_epochs` kept.
+
+    Args:
+        epochs: its records, at least one.
+
+    Returns:
+        The number of the first with the best figure; of the last where there was no validation.
+    """
+    judged = [epoch for epoch in epochs if epoch.validation is not None]
+    best = max(judged, key=lambda epoch: epoch.validation or 0.0, default=epochs[-1])
+    return best.number
 
 
 def pick_device(name: str) -> torch.device:

@@ -60,7 +60,12 @@ def train_rating(
         None if validate is None else lambda: -trainer.rmse(validate)
     )
     epochs = run_epochs(
-        len(train), trainer.step, settings=settings, title="ratings", validate=figure, keep=keep
+        np.arange(len(train)),
+        trainer.step,
+        settings=settings,
+        title="ratings",
+        validate=figure,
+        keep=keep,
     )
     tables, layers = best[0]
     trainer.head.load_state_dict(layers[0])

@@ -70,7 +70,7 @@ def train_towers(
         best[:] = [keep_copy(trainer.tables, trainer.heads)]
 
     epochs = run_epochs(
-        len(trainer.user_rows),
+        trainer.table_rows,
         trainer.step,
         settings=settings,
         title="two towers",
@@ -104,7 +104,7 @@ class _Trainer:
         self.settings = settings
         self.sides = sides
         self.static = static
-        order = train.time_order[train.liked[train.time_order]]
+        order = self.table_rows = train.time_order[train.liked[train.time_order]]
         self.user_rows = train.user_rows[order]
         self.item_rows = train.item_rows[order]
         self.weights = None if train.weights is None else train.weights[order]

@@ -1,0 +1,88 @@
+"""``shortlist evaluate``: a bundle on rows held out, beside the simple models."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shortlist.cli.fitting import comparison_json, timed
+from shortlist.cli.options import (
+    TABLE,
+    AsJson,
+    BundleDir,
+    Columns,
+    KeepSeen,
+    Lengths,
+    OnBadRows,
+    Positive,
+    Seed,
+    lengths,
+    read_table,
+)
+from shortlist.cli.printing import KEY, as_json, comparison_of, heading, show
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from shortlist.evaluation.report import Report
+
+EXAMPLE = "Example: shortlist evaluate movies.bundle --test test.csv --k 10,100"
+
+
+def evaluate(
+    bundle: BundleDir,
+    *,
+    test: Annotated[str, typer.Option(help=f"Interactions it was not trained on: {TABLE}.")],
+    k: Lengths = None,
+    keep_seen: KeepSeen = False,
+    positive: Positive = None,
+    column: Columns = None,
+    on_bad_rows: OnBadRows = "stop",
+    seed: Seed = 0,
+    json: AsJson = False,
+) -> None:
+    """Judge a bundle on rows held out.
+
+    As it answers, with popularity and EASE fitted on the same rows beside it. Rows count as liked as they did in training, unless --positive says otherwise.
+    """
+    import shortlist as sl
+    from shortlist.evaluation.judge import judge
+
+    at = lengths(k)
+    rec = sl.load(bundle)
+    liked = positive if positive is not None else rec.snapshot.positive
+    rows = read_table(test, column=column, positive=liked, on_bad_rows=on_bad_rows)
+    with timed(f"judging {rec.name} on {len(rows):,} rows, beside popularity and EASE"):
+        comparison = sl.evaluate(rec, rows, k=at, keep_seen=keep_seen, seed=seed)
+        other = judge(rec, rows, k=at, keep_seen=not keep_seen, seed=seed)
+    report = comparison.reports[0]
+    raw, unseen = (report, other) if keep_seen else (other, report)
+    if json:
+        accuracy = {"unseen": _accuracy(unseen), "raw": _accuracy(raw)}
+        as_json(
+            {"bundle": str(bundle), "row_accuracy": accuracy, **comparison_json(comparison)}
+        )
+        return
+    heading(rec.name)
+    show(report)
+    heading("Row accuracy: the share of test rows whose item is in the user's top K")
+    show(_table_of({"unseen: seen items left out": unseen, "raw: seen items kept": raw}))
+    heading("Beside the simple models")
+    show(comparison_of(comparison), KEY, comparison.summary)
+
+
+def _accuracy(report: "Report") -> dict[str, float]:
+    return {str(k): report[f"row_accuracy@{k}"].value for k in report.protocol.k}
+
+
+def _table_of(reports: "dict[str, Report]") -> "RenderableType":
+    from rich import box
+    from rich.table import Table
+
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    drawn.add_column("")
+    lengths_of = next(iter(reports.values())).protocol.k
+    for k in lengths_of:
+        drawn.add_column(f"@{k}")
+    for name, report in reports.items():
+        drawn.add_row(name, *(str(report[f"row_accuracy@{k}"]) for k in lengths_of))
+    return drawn

@@ -1,0 +1,169 @@
+"""The honest order that train, compare and the demo share: fit on a part, judge on the rest, refit on all."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from shortlist.cli.printing import progress
+
+if TYPE_CHECKING:
+    from shortlist.data.interactions import Interactions
+    from shortlist.data.protocols import Ranker, Retriever
+    from shortlist.evaluation.comparison import Comparison
+    from shortlist.recommender.recommender import Recommender
+
+
+@contextmanager
+def timed(words: str) -> Iterator[None]:
+    """Say on stderr what is going on, and how long it took.
+
+    Args:
+        words: such as ``"fitting ease"``.
+
+    Yields:
+        Nothing.
+    """
+    started = time.perf_counter()
+    progress(f"{words} ...")
+    yield
+    progress(f"  {time.perf_counter() - started:.1f} s")
+
+
+def joined(
+    fitted: "Recommender",
+    retrieve: "Sequence[Retriever]",
+    rank: "Ranker | None",
+    name: str = "",
+) -> "Recommender":
+    """Other combinations of parts that were fitted on the same rows.
+
+    Args:
+        fitted: gives rows, rules and fallback.
+        retrieve: fitted retrievers.
+        rank: a fitted ranker, or None.
+        name: built from the parts where empty.
+
+    Returns:
+        A Recommender that answers.
+    """
+    return type(fitted).from_parts(
+        fitted.snapshot,
+        retrieve=retrieve,
+        rank=rank,
+        rules=fitted.rules,
+        fallback=fitted.fallback,
+        candidates=fitted.candidates,
+        name=name,
+        metrics={},
+    )
+
+
+def lineup(fitted: "Recommender") -> "list[Recommender]":
+    """A recommender, then itself with parts taken away: does each part earn its place?
+
+    Args:
+        fitted: the whole.
+
+    Returns:
+        The whole; without its ranker; each of several retrievers alone.
+    """
+    everyone = [fitted]
+    if fitted.rank is not None:
+        everyone.append(joined(fitted, fitted.retrievers, None))
+    if len(fitted.retrievers) > 1:
+        everyone += [joined(fitted, [part], None) for part in fitted.retrievers]
+    return everyone
+
+
+def ranker_verdict(comparison: "Comparison", whole: str) -> str | None:
+    """Say whether a ranker behind the retrievers makes the list better.
+
+    Args:
+        comparison: of the whole, itself without its ranker, and others.
+        whole: name of the one with the ranker.
+
+    Returns:
+        A sentence; None where one of the two does not take part.
+    """
+    from shortlist.evaluation.comparison import compare_reports
+
+    reports = {report.name: report for report in comparison.reports}
+    without = whole.partition(" > ")[0]
+    if without == whole or without not in reports:
+        return None
+    pair = compare_reports(
+        [reports[without], reports[whole]],
+        metric=comparison.metric,
+        seed=reports[whole].protocol.seed,
+    )
+    gap = pair.lines[1].difference
+    if gap is None or not gap.shown:
+        return f"The ranker is not shown to change the list: {pair.metric} {gap}."
+    if gap.value > 0:
+        return f"The ranker makes the list better: {pair.metric} {gap}."
+    return (
+        f"As a second stage the ranker makes the list worse: {pair.metric} {gap}. It puts first "
+        "what people would rate highest, not what they choose next: for predict, not for lists."
+    )
+
+
+def rating_errors_beside_bias(
+    fitted: "Recommender",
+    learned: "Interactions",
+    held: "Interactions",
+    comparison: "Comparison",
+) -> "Comparison | None":
+    """Set predicted ratings beside the simple model that they have to beat.
+
+    Args:
+        fitted: with a ranker, judged in ``comparison``.
+        learned: the rows it was fitted on.
+        held: the rows it was judged on.
+        comparison: where its report is.
+
+    Returns:
+        A Comparison by RMSE; None where there are no ratings, or the ranker is that model.
+    """
+    from shortlist.evaluation.comparison import compare_reports
+    from shortlist.evaluation.judge import judge
+    from shortlist.ranking import Biases
+
+    if fitted.rank is None or held.ratings is None or isinstance(fitted.rank, Biases):
+        return None
+    report = next(one for one in comparison.reports if one.name == fitted.name)
+    simple = joined(fitted, fitted.retrievers, Biases().fit(learned), name=Biases.name)
+    other = judge(simple, held, k=report.protocol.k, seed=report.protocol.seed)
+    return compare_reports([report, other], metric="rmse", baselines=[Biases.name])
+
+
+def epochs_of(fitted: "Recommender") -> dict[str, dict[str, int]]:
+    """When training stopped, for the parts that are trained step by step.
+
+    Args:
+        fitted: a Recommender.
+
+    Returns:
+        By part: how many epochs were ``run`` and which was ``chosen``.
+    """
+    stopped = {}
+    for part in fitted.parts:
+        chosen = getattr(part, "chosen_epoch", None)
+        if chosen is not None:
+            stopped[part.name] = {"run": len(getattr(part, "epochs_run", ())), "chosen": chosen}
+    return stopped
+
+
+def comparison_json(comparison: "Comparison") -> dict[str, Any]:
+    """A comparison with the reports behind it.
+
+    Args:
+        comparison: any.
+
+    Returns:
+        Plain values.
+    """
+    return {
+        **comparison.to_dict(),
+        "reports": [report.to_dict() for report in comparison.reports],
+    }

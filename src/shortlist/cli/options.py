@@ -1,0 +1,154 @@
+"""Options that several commands share, and how tables are read by them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shortlist.errors import ConfigError
+
+if TYPE_CHECKING:
+    from shortlist.data.interactions import Interactions
+
+BUNDLED = "movielens"  # stands for the data set that comes with the package
+TABLE = "CSV or Parquet, a MovieLens folder or zip, or 'movielens' for the bundled data"
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, nothing else.")]
+BundleDir = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A bundle: the folder that train --out wrote.")
+]
+K = Annotated[int, typer.Option("--k", "-k", help="How many.")]
+Lengths = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--k", "-k", help="Lengths of list: -k 10 -k 100, or --k 10,100, as by default."
+    ),
+]
+ItemsFile = Annotated[
+    Path | None,
+    typer.Option("--items", help="Table of items: item_id, title, year, genres, ..."),
+]
+UsersFile = Annotated[Path | None, typer.Option("--users", help="Table of users: user_id, ...")]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="OURS=THEIRS",
+        help="Where the guess of a column fails, such as user_id=who. May be repeated.",
+    ),
+]
+Positive = Annotated[
+    str | None,
+    typer.Option(help='Which rows count as liked, such as "rating >= 4"; all by default.'),
+]
+OnBadRows = Annotated[
+    str,
+    typer.Option(
+        metavar="stop|quarantine",
+        help="What to do about rows that cannot be used; quarantine writes them to a side file.",
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Of all that is random.")]
+KeepSeen = Annotated[
+    bool, typer.Option("--keep-seen", help="Leave items a user has in the lists.")
+]
+
+
+def named_columns(given: list[str] | None) -> dict[str, str | None]:
+    """Read ``--column``.
+
+    Args:
+        given: such as ``["user_id=who"]``; ``rating=`` says that there is no rating.
+
+    Returns:
+        Ours to theirs.
+
+    Raises:
+        ConfigError: there is no equals sign.
+    """
+    named: dict[str, str | None] = {}
+    for pair in given or ():
+        ours, sign, theirs = pair.partition("=")
+        if not sign:
+            msg = f"--column takes OURS=THEIRS, such as user_id=who; got {pair!r}"
+            raise ConfigError(msg)
+        named[ours.strip()] = theirs.strip() or None
+    return named
+
+
+def exactly_one(what: str, *given: bool) -> None:
+    """Insist that one thing is said, and no two.
+
+    Args:
+        what: the message otherwise.
+        *given: which were said.
+
+    Raises:
+        ConfigError: none or several were.
+    """
+    if sum(given) != 1:
+        raise ConfigError(what)
+
+
+def lengths(given: list[str] | None) -> tuple[int, ...]:
+    """Read ``--k`` where it may be several.
+
+    Args:
+        given: such as ``["10", "100"]`` or ``["10,100"]``.
+
+    Returns:
+        The numbers; 10 and 100 where none is given.
+
+    Raises:
+        ConfigError: something is no whole number.
+    """
+    words = [word.strip() for one in given or ["10,100"] for word in one.split(",")]
+    try:
+        return tuple(int(word) for word in words)
+    except ValueError:
+        msg = f"--k takes whole numbers of at least 1, such as 10,100; got {', '.join(words)!r}"
+        raise ConfigError(msg) from None
+
+
+def read_table(
+    source: str | Path,
+    *,
+    items: Path | None = None,
+    users: Path | None = None,
+    column: list[str] | None = None,
+    positive: str | None = None,
+    on_bad_rows: str = "stop",
+) -> "Interactions":
+    """Read interactions from whatever a path may name.
+
+    Args:
+        source: a table, a MovieLens folder or zip, or the word ``movielens``.
+        items: a table, or None.
+        users: a table, or None.
+        column: as given to ``--column``.
+        positive: which rows count as liked.
+        on_bad_rows: ``"stop"`` or ``"quarantine"``.
+
+    Returns:
+        The Interactions.
+
+    Raises:
+        ConfigError: a MovieLens data set together with tables or columns of one's own.
+    """
+    import shortlist as sl
+
+    path, named = Path(source), named_columns(column)
+    whole = path.is_dir() or path.suffix == ".zip"
+    if whole or (str(source) == BUNDLED and not path.exists()):
+        if items or users or named:
+            msg = f"{source} brings its own items, users and columns; leave --items, --users and --column out"
+            raise ConfigError(msg)
+        return sl.datasets.movielens(path=path if whole else None, positive=positive)
+    return sl.read(
+        path,
+        items=items,
+        users=users,
+        columns=named,
+        positive=positive,
+        on_bad_rows=on_bad_rows,
+    )

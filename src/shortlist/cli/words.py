@@ -1,0 +1,42 @@
+"""Messages of the library speak Python; on the command line they name the flags instead."""
+
+import re
+
+_PAIR = re.compile(r"'(\w+)': '([^']*)'")
+_PLAIN = (
+    ('read with on_bad_rows="quarantine"', "pass --on-bad-rows quarantine"),
+    ("on_bad_rows must be", "--on-bad-rows must be"),
+    ("read with positive=", "pass --positive "),
+    ("Pass items=... with", "Pass --items FILE with"),
+    ("is read by datasets.movielens(path=...)", "is read whole: give the folder or zip"),
+    ("are read by datasets.movielens(path=...)", "are read whole: give their folder or zip"),
+    ("read its folder by datasets.movielens(path=...)", "give its folder"),
+    (
+        "read it yourself with pl.read_csv(path, has_header=False, new_columns=[...]) and pass the table",
+        "write it as Parquet",
+    ),
+    ("or read it yourself and pass the table", "or convert it"),
+    ("give rank=RatingNetwork() or rank=Biases()", "train with --rank rating or --rank bias"),
+    ("; call fit(train) first, or load a bundle", ""),
+)
+
+
+def as_flags(message: str) -> str:
+    """Say a message of the library in the words of the command line.
+
+    Args:
+        message: such as ``... or read with on_bad_rows="quarantine"``.
+
+    Returns:
+        Such as ``... or pass --on-bad-rows quarantine``.
+    """
+    for python, flag in _PLAIN:
+        message = message.replace(python, flag)
+    return re.sub(r"(?:columns: )?columns=\{([^}]*)\}", _columns, message)
+
+
+def _columns(found: re.Match[str]) -> str:
+    pairs = _PAIR.findall(found[1])
+    return " ".join(
+        f"--column {ours}={theirs if ' ' not in theirs else 'NAME'}" for ours, theirs in pairs
+    )

@@ -1,0 +1,252 @@
+"""Two towers in training: what a row may know, what is learned, and the plain loop beside it."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from numpy.typing import NDArray
+
+from shortlist.data.features import History, Number
+from shortlist.data.interactions import Interactions
+from shortlist.data.sides import encode_all
+from shortlist.data.snapshot import Snapshot
+from shortlist.errors import TrainingError
+from shortlist.testing import small_world
+
+torch = pytest.importorskip("torch")
+
+from shortlist.training.settings import TowerSettings  # noqa: E402
+from shortlist.training.two_tower import TowerArrays, _Trainer, train_towers  # noqa: E402
+
+PLAIN = {"dropout": 0.0, "unknown_share": 0.0, "weight_decay": 0.0, "optimizer": "adagrad"}
+
+
+def settings(**changes: Any) -> TowerSettings:
+    return TowerSettings(**({"dim": 8, "epochs": 3, "batch_size": 64} | changes))
+
+
+def trainer(train: Interactions, **changes: Any) -> _Trainer:
+    chosen = settings(**changes)
+    return _Trainer(
+        chosen, train, *encode_all(train, chosen.user, chosen.item, liked_only=True)
+    )
+
+
+def fit(train: Interactions, validate: Any = None, **changes: Any) -> Any:
+    chosen = settings(**changes)
+    sides = encode_all(train, chosen.user, chosen.item, liked_only=True)
+    return train_towers(chosen, train, *sides, validate)
+
+
+def repeating_world(*, times: bool) -> Interactions:
+    """Users who take an item again, at times that tie, beside rows that are not liked."""
+    rng = np.random.default_rng(0)
+    n = 300
+    table = pl.DataFrame(
+        {
+            "user_id": rng.integers(0, 20, n),
+            "item_id": rng.integers(0, 15, n),
+            "timestamp": rng.integers(0, 12, n) + 10**9,
+            "rating": rng.integers(1, 6, n).astype(float),
+        }
+    )
+    table = table if times else table.drop("timestamp")
+    return Interactions(table, positive="rating >= 3")
+
+
+def histories(train: Interactions, length: int) -> tuple[_Trainer, NDArray[np.float32]]:
+    made = trainer(train, user=(History(length),))
+    rows = np.random.default_rng(1).permutation(len(made.user_rows))
+    lines = np.zeros((len(rows), len(train.item_vocabulary)), np.float32)
+    lines[rows] = made._histories(rows).toarray()
+    return made, lines
+
+
+@pytest.mark.parametrize("length", [1, 4, 50])
+def test_a_rows_history_is_what_its_user_liked_before_it(length: int) -> None:
+    train = repeating_world(times=True)
+    made, lines = histories(train, length)
+    times = np.asarray(train.timestamps)
+    for line, row in zip(lines, made.table_rows, strict=True):
+        user, item = train.user_rows[row], train.item_rows[row]
+        before = [
+            r
+            for r in np.flatnonzero((train.user_rows == user) & train.liked)
+            if (times[r], r) < (times[row], row)
+        ]
+        before = sorted(before, key=lambda r: (times[r], r))[-length:]
+        want = set(train.item_rows[before].tolist()) - {int(item)}
+        assert set(np.flatnonzero(line).tolist()) == want
+        if want:
+            assert_allclose(line[sorted(want)], 1 / len(want))
+
+
+@pytest.mark.parametrize("length", [1, 4, 50])
+def test_without_times_a_rows_history_is_the_users_other_items(length: int) -> None:
+    train = repeating_world(times=False)
+    made, lines = histories(train, length)
+    for line, row in zip(lines, made.table_rows, strict=True):
+        mine = np.flatnonzero((train.user_rows == train.user_rows[row]) & train.liked)
+        others = set(train.item_rows[mine].tolist()) - {int(train.item_rows[row])}
+        got = set(np.flatnonzero(line).tolist())
+        assert got <= others
+        assert len(got) <= length
+        if length >= len(mine):
+            assert got == others
+        assert_allclose(line.sum(), bool(got), rtol=1e-5)
+
+
+def test_a_history_of_the_last_row_is_near_what_answering_sees() -> None:
+    train = repeating_world(times=True)
+    made, lines = histories(train, 4)
+    asked = Snapshot.of(train).queries_of_rows(np.arange(20, dtype=np.int32))
+    latest = asked.liked_matrix(15, last=5).toarray()
+    for user in range(20):
+        last = int(made.starts[user + 1]) - 1
+        own = made.item_rows[last]
+        assert set(np.flatnonzero(lines[last])) == set(np.flatnonzero(latest[user])) - {own}
+
+
+def test_the_unknown_is_trained_where_ids_are_hidden() -> None:
+    train = small_world()
+    n_users, n_items = len(train.user_vocabulary), len(train.item_vocabulary)
+    for share, moved in ((0.0, False), (0.3, True)):
+        before = trainer(train, unknown_share=share).tables
+        user, item, _ = fit(train, unknown_share=share)
+        for row, start, tower in ((n_users, before[0], user), (n_items, before[1], item)):
+            assert bool((start.numpy()[row] != tower.table[row]).any()) == moved
+
+
+def test_items_that_nobody_took_learn_nothing_of_their_own() -> None:
+    train = small_world(never_taken=4)
+    made = trainer(train)
+    _, item, _ = fit(train)
+    unseen = np.bincount(train.item_rows[train.liked], minlength=40) == 0
+    assert unseen.sum() >= 4
+    assert_array_equal(item.table[:40][unseen], made.tables[1].numpy()[:40][unseen])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adagrad"])
+@pytest.mark.parametrize("layers", [(), (8,)])
+def test_the_loss_falls(optimizer: str, layers: tuple[int, ...]) -> None:
+    *_, epochs = fit(
+        small_world(),
+        epochs=5,
+        optimizer=optimizer,
+        learning_rate=0.05,
+        dropout=0.0,
+        weight_decay=0.0,
+        layers=layers,
+        user=("user_id", "town", History(4)),
+        item=("item_id", "genres"),
+    )
+    losses = [epoch.loss for epoch in epochs]
+    assert losses[-1] < losses[0]
+    assert np.isfinite(losses).all()
+
+
+def test_a_loss_that_explodes_is_an_error_that_names_the_step() -> None:
+    with pytest.raises(TrainingError, match=r"epoch \d, step \d+ is not finite \(rows \[\d+"):
+        fit(small_world(), learning_rate=1e30, epochs=5)
+
+
+def test_early_stop_hands_back_the_towers_of_the_best_epoch() -> None:
+    figures, seen = iter([0.1, 0.4, 0.4, 0.2, 0.1]), []
+
+    def validate(user: TowerArrays, item: TowerArrays) -> float:
+        seen.append((user.table, item.table))
+        return next(figures)
+
+    user, item, epochs = fit(small_world(), validate, epochs=20, patience=3)
+    assert [epoch.validation for epoch in epochs] == [0.1, 0.4, 0.4, 0.2, 0.1]
+    assert_array_equal(user.table, seen[1][0])
+    assert_array_equal(item.table, seen[1][1])
+
+
+def test_what_validation_sees_is_what_is_handed_back() -> None:
+    heads = []
+
+    def validate(user: TowerArrays, item: TowerArrays) -> float:
+        heads.append((user.head, item.head))
+        return float(len(heads))
+
+    from shortlist.data.graphs import run_graph
+
+    user, _, _ = fit(small_world(), validate, layers=(6,), normalize=True)
+    pooled = np.random.default_rng(0).normal(size=(5, 8))
+    assert user.graph is not None
+    assert_allclose(run_graph(user.graph)(pooled), heads[-1][0](pooled), rtol=1e-12)
+
+
+def test_weights_of_two_are_rows_that_stand_twice() -> None:
+    train = small_world()
+    doubled = np.arange(len(train)) % 3 == 0
+    weight = np.where(doubled, 2.0, 1.0)
+    heavy = Interactions(
+        train.table.with_columns(weight=pl.Series(weight)), train.catalogue, positive=None
+    )
+    common: dict[str, Any] = PLAIN | {"logq": False, "batch_size": 10_000, "epochs": 1}
+    *_, epochs = fit(heavy, **common)
+    light = heavy.table.drop("weight").filter(pl.Series(doubled))
+    twice = Interactions(pl.concat([heavy.table.drop("weight"), light]), train.catalogue)
+    *_, again = fit(twice, mask_repeats=True, **common)
+    # columns of an item that stands twice count twice only in the second: near, not the same
+    assert epochs[0].loss == pytest.approx(again[0].loss, rel=0.05)
+
+
+@pytest.mark.parametrize("tutorial", [True, False])
+def test_the_plain_loop_has_the_same_loss_curve(tutorial: bool) -> None:
+    """Ids only, one dense Adagrad over whole tables and the full matrix of logits."""
+    train = small_world(users=80, items=30, rows_per_user=12, positive=None)
+    chosen = settings(
+        batch_size=128,
+        epochs=5,
+        learning_rate=0.1,
+        logq=not tutorial,
+        mask_repeats=not tutorial,
+        **PLAIN,
+    )
+    made = trainer(train, batch_size=128, **PLAIN)
+    tables = [table.weight.clone().requires_grad_() for table in made.tables]
+    adagrad = torch.optim.Adagrad(tables, lr=0.1, initial_accumulator_value=0.1, eps=1e-7)
+    share = np.bincount(train.item_rows, minlength=len(train.item_vocabulary)) / len(train)
+    rng, plain = np.random.default_rng(chosen.seed), []
+    for _ in range(chosen.epochs):
+        order, total = rng.permutation(len(train)), 0.0
+        for start in range(0, len(train), 128):
+            batch = made.table_rows[order[start : start + 128]]
+            users = torch.from_numpy(train.user_rows[batch]).long()
+            items = torch.from_numpy(train.item_rows[batch]).long()
+            logits = tables[0][users] @ tables[1][items].T  # (batch, batch)
+            if not tutorial:
+                logits = (
+                    logits - torch.from_numpy(np.log(share[train.item_rows[batch]])).float()
+                )
+                same = (items[:, None] == items) & ~torch.eye(len(batch), dtype=torch.bool)
+                logits = logits.masked_fill(same, float("-inf"))
+            target = torch.arange(len(batch))
+            loss = torch.nn.functional.cross_entropy(logits, target, reduction="sum")
+            adagrad.zero_grad()
+            loss.backward()
+            adagrad.step()
+            total += loss.item()
+        plain.append(total / len(train))
+    sides = encode_all(train, chosen.user, chosen.item, liked_only=True)
+    user, item, epochs = train_towers(chosen, train, *sides, None)
+    assert_allclose([epoch.loss for epoch in epochs], plain, rtol=1e-4)
+    assert_allclose(user.table, tables[0].detach().numpy(), atol=1e-3)
+    assert_allclose(item.table, tables[1].detach().numpy(), atol=1e-3)
+
+
+def test_numbers_far_out_do_not_stop_the_training() -> None:
+    train = small_world()
+    users = train.users
+    assert users is not None
+    odd = users.with_columns(
+        age=pl.when(pl.col("user_id") == "u1").then(float("inf")).otherwise(pl.col("age"))
+    )
+    train = Interactions(train.table, train.catalogue, odd, train.positive)
+    *_, epochs = fit(train, user=("user_id", Number("age")))
+    assert np.isfinite([epoch.loss for epoch in epochs]).all()
