@@ -23,6 +23,7 @@ from shortlist.data.protocols import Json
 from shortlist.errors import ConfigError, DataError
 
 ColumnFeature = Bucket | Category | Hash | Number | Tags | Text
+_EQUAL = 1e-12  # of the largest number: numbers that spread less are equal but for rounding
 _FARTHEST = 5.0  # standard deviations: an outlier at answering time must not drown the rest
 
 
@@ -76,7 +77,8 @@ class Learned:
         if isinstance(self.feature, Hash):
             texts = column.cast(pl.String)
             at = np.array(
-                [unknown if t is None else zlib.crc32(t.encode()) % unknown for t in texts]
+                [unknown if t is None else zlib.crc32(t.encode()) % unknown for t in texts],
+                np.int64,
             )
             return _one_each(at, self.size)
         return self._encode_tokens(column)
@@ -149,7 +151,8 @@ def learn(feature: ColumnFeature, column: pl.Series) -> Learned:
         mean, spread = (
             (float(numbers.mean()), float(numbers.std())) if len(numbers) else (0.0, 1.0)
         )
-        return Learned(feature, mean=mean, spread=spread if spread > 0 else 1.0)
+        differ = spread > _EQUAL * np.abs(numbers).max(initial=0)
+        return Learned(feature, mean=mean, spread=spread if differ else 1.0)
     counts = Counter(_tokens(feature, column).explode().drop_nulls().to_list())
     least = feature.min_count if isinstance(feature, Text) else 1
     return Learned(feature, tuple(sorted(token for token, n in counts.items() if n >= least)))
@@ -185,12 +188,16 @@ def _one_each(cols: NDArray[np.integer], size: int) -> sp.csr_array:
 
 
 def _numbers(column: pl.Series, name: str) -> NDArray[np.float64]:
+    if column.dtype.is_nested():
+        msg = f"feature {name!r} is declared a number but holds {column.dtype}; use Tags"
+        raise DataError(msg)
     numbers = column.cast(pl.Float64, strict=False)
     if numbers.null_count() == len(column) > 0 and column.null_count() < len(column):
         example = column.drop_nulls()[0]
         msg = f"feature {name!r} is declared a number but holds {column.dtype}, for example {example!r}; use Category"
         raise DataError(msg)
-    return numbers.fill_null(float("nan")).to_numpy()
+    data = numbers.fill_null(float("nan")).to_numpy()
+    return np.where(np.abs(data) <= np.finfo(np.float32).max, data, np.nan)  # infinite: missing
 
 
 def _tokens(feature: ColumnFeature, column: pl.Series) -> pl.Series:
