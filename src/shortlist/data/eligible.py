@@ -112,6 +112,25 @@ class Eligible:
             self.mask_of_query[start:stop],
         )
 
+    def allowed(self, n_items: int) -> NDArray[np.bool_]:
+        """What a single query may be answered.
+
+        Args:
+            n_items: width of the catalogue.
+
+        Returns:
+            (n_items,) bool.
+
+        Raises:
+            ShapeError: there is more than one query.
+        """
+        if len(self) != 1:
+            msg = f"allowed() is for one query; these are {len(self)}. Take a slice first"
+            raise ShapeError(msg)
+        scores = np.zeros((1, n_items), np.float32)
+        self.apply(scores)
+        return np.asarray(scores[0] == 0)
+
     def apply(self, scores: NDArray[np.floating]) -> None:
         """Set the scores of everything that is not allowed to -inf, in place.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shortlist.data.eligible import Eligible
 from shortlist.data.topk import TopK
 from shortlist.errors import DataError, ShapeError
-from shortlist.index.select import check_k, in_order
+from shortlist.index.select import check_asked, in_order
 
 _SCAN_CELLS = 1 << 22  # scores per block: 16 MB
 _PAIR_CELLS = 1 << 21  # float64 numbers gathered at a time: 16 MB
@@ -65,11 +65,8 @@ class ExactIndex:
             ShapeError: ``queries`` has another width than the vectors, or ``eligible`` another length.
             DataError: a query holds NaN or infinity, or a score would not fit into float32.
         """
-        check_k(k)
-        queries = self._checked(queries)
-        if eligible is not None and len(eligible) != len(queries):
-            msg = f"{len(eligible)} eligibility entries for {len(queries)} queries"
-            raise ShapeError(msg)
+        check_asked(k, len(queries), eligible)
+        queries = self.checked(queries)
         step = max(1, _SCAN_CELLS // max(1, len(self._vectors)))
         parts = [
             self._search_block(
@@ -99,7 +96,7 @@ class ExactIndex:
             ShapeError: the shapes do not line up.
             DataError: as for :meth:`search`.
         """
-        queries = self._checked(queries)
+        queries = self.checked(queries)
         if rows.ndim != 2 or len(rows) != len(queries):
             msg = f"rows must be ({len(queries)}, m), one line per query; got {rows.shape}"
             raise ShapeError(msg)
@@ -120,7 +117,19 @@ class ExactIndex:
         scores[rows < 0] = -np.inf
         return scores
 
-    def _checked(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+    def checked(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Insist on queries that fit the vectors.
+
+        Args:
+            queries: (n, dim).
+
+        Returns:
+            The queries, contiguous float32.
+
+        Raises:
+            ShapeError: ``queries`` has another width than the vectors.
+            DataError: a query holds NaN or infinity, or a score would not fit into float32.
+        """
         dim = self._vectors.shape[1]
         if queries.ndim != 2 or queries.shape[1] != dim:
             msg = (

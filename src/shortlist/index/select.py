@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.data.eligible import Eligible
 from shortlist.data.topk import TopK
-from shortlist.errors import ConfigError
+from shortlist.errors import ConfigError, ShapeError
 
 
 def check_k(k: int) -> None:
@@ -19,6 +20,23 @@ def check_k(k: int) -> None:
     if k < 1:
         msg = f"k must be at least 1; got {k}. It is the number of items to answer"
         raise ConfigError(msg)
+
+
+def check_asked(k: int, n: int, eligible: Eligible | None) -> None:
+    """Insist on a question that can be answered.
+
+    Args:
+        k: how many items were asked for.
+        n: how many queries there are.
+        eligible: what may be answered, or None.
+
+    Raises:
+        ShapeError: ``eligible`` is about another number of queries.
+    """
+    check_k(k)
+    if eligible is not None and len(eligible) != n:
+        msg = f"{len(eligible)} eligibility entries for {n} queries; there must be one each"
+        raise ShapeError(msg)
 
 
 def select_top_k(scores: NDArray[np.float32], k: int) -> TopK:

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from shortlist.data.eligible import Eligible
 from shortlist.data.queries import Queries
 from shortlist.data.topk import TopK
-from shortlist.errors import ShapeError
-from shortlist.index.select import check_k, select_top_k
+from shortlist.index.select import check_asked, select_top_k
 
 _CELLS = 1 << 22  # scores per block: 16 MB
 
@@ -33,14 +32,8 @@ def retrieve_dense(
 
     Returns:
         A TopK with arrays shaped (n, k).
-
-    Raises:
-        ShapeError: ``eligible`` has another length than ``queries``.
     """
-    check_k(k)
-    if eligible is not None and len(eligible) != len(queries):
-        msg = f"{len(eligible)} eligibility entries for {len(queries)} queries"
-        raise ShapeError(msg)
+    check_asked(k, len(queries), eligible)
     step = max(1, _CELLS // max(1, n_items))
     parts = []
     for start in range(0, len(queries), step):
