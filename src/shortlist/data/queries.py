@@ -95,6 +95,42 @@ class Queries:
         matrix.data[:] = 1.0
         return matrix
 
+    def signed_matrix(self, n_items: int, *, others: float) -> sp.csr_array:
+        """The histories as a matrix of likes and dislikes.
+
+        Args:
+            n_items: number of columns.
+            others: the entry of what was seen and not liked, 0 or below.
+
+        Returns:
+            (n, n_items) float32 CSR, sorted columns: 1 where the latest row of the item is liked,
+            ``others`` where it is not.
+        """
+        query = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        cell = query * np.int64(n_items) + self.history_rows
+        _, last = np.unique(cell[::-1], return_index=True)  # an item's latest row decides
+        at = np.sort(len(cell) - 1 - last)
+        data = np.where(self.history_liked[at], 1.0, others).astype(np.float32)
+        matrix = sp.csr_array(
+            (data, (query[at], self.history_rows[at])), shape=(len(self), n_items)
+        )
+        matrix.sort_indices()
+        return matrix
+
+    @classmethod
+    def of_items(cls, rows: NDArray[np.int32]) -> "Queries":
+        """One question per item: a guest who likes just that.
+
+        Args:
+            rows: (n,) int32 item rows.
+
+        Returns:
+            n Queries.
+        """
+        n = len(rows)
+        nobody, offsets = np.full(n, -1, np.int32), np.arange(n + 1, dtype=np.int64)
+        return cls(nobody, np.asarray(rows, np.int32), offsets, np.ones(n, bool))
+
     def slice(self, start: int, stop: int) -> "Queries":
         """The askers ``start`` to ``stop``.
 

@@ -180,11 +180,7 @@ class EASE:
         Returns:
             A TopK (n, k).
         """
-        n = len(rows)
-        alone = Queries(
-            np.full(n, -1, np.int32), rows, np.arange(n + 1, dtype=np.int64), np.ones(n, bool)
-        )
-        return self.retrieve(alone, k, excluding_itself(rows, eligible))
+        return self.retrieve(Queries.of_items(rows), k, excluding_itself(rows, eligible))
 
     def state(self) -> State:
         """Everything needed to answer.

@@ -1,0 +1,231 @@
+"""Content-based retrieval: items described by tags, title words and years, users by what they liked.
+
+Each item is a TF-IDF vector over its tags, words and ranges of numbers, of length 1; a user is the
+sum of the vectors they liked, less a part of those they did not (Rocchio, "Relevance Feedback in
+Information Retrieval", 1971); the score is the cosine. An item that nobody rated yet is described
+like any other, so it can be recommended at once.
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from shortlist.data.eligible import Eligible
+from shortlist.data.features import (
+    Bucket,
+    Declared,
+    History,
+    features_from_json,
+    features_to_json,
+)
+from shortlist.data.interactions import Interactions
+from shortlist.data.learned import guess, learn
+from shortlist.data.protocols import State
+from shortlist.data.queries import Queries
+from shortlist.data.ragged import beside
+from shortlist.data.topk import TopK
+from shortlist.data.vocabulary import align
+from shortlist.errors import ConfigError, NotReadyError, closest
+from shortlist.retrieval.dense import excluding_itself, retrieve_dense, score_dense
+
+_USUAL = ("genres", "tags", "title", "year")
+_RANGES = 10  # a number is described by the tenth of the catalogue it falls into
+
+
+@dataclass(eq=False, kw_only=True)
+class Content:
+    """Cosine between what an item is and what the asker liked.
+
+    Attributes:
+        features: columns of the catalogue, or feature objects; empty: those of genres, tags, title
+            and year that it has.
+        dislike: how much an item that was seen and not liked counts against its like, 0 or more.
+    """
+
+    name: ClassVar[str] = "content"
+
+    features: tuple[Declared, ...] = ()
+    dislike: float = 0.5
+    _items: sp.csr_array | None = field(init=False, repr=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises:
+            ConfigError: a setting is out of range.
+        """
+        self.features = tuple(self.features)
+        if not self.dislike >= 0:
+            msg = f"dislike must not be negative; got {self.dislike}"
+            raise ConfigError(msg)
+
+    def fit(self, train: Interactions, *, validate: Interactions | None = None) -> Self:
+        """Describe the catalogue; words and their rarity are learned from the items of train.
+
+        Args:
+            train: the rows, with a catalogue.
+            validate: not used: there is nothing to choose.
+
+        Returns:
+            Itself, fitted.
+
+        Raises:
+            ConfigError: a feature is not a column of the catalogue, or it has none to read.
+        """
+        table = align(train.catalogue.table, "item_id", train.item_vocabulary.ids)
+        in_train = np.bincount(train.item_rows, minlength=len(table)) > 0
+        parts = []
+        for feature in self._found(table):
+            kind = guess(feature, table[feature]) if isinstance(feature, str) else feature
+            if isinstance(feature, str) and table[feature].dtype.is_numeric():
+                kind = Bucket(feature, _RANGES)
+            if isinstance(kind, History):
+                msg = f"{kind!r} is no column of the catalogue; Content reads columns only"
+                raise ConfigError(msg)
+            column = table[kind.column]
+            parts.append(learn(kind, column.filter(pl.Series(in_train))).encode(column))
+        words = beside(parts)
+        words.data = np.abs(np.sign(words.data))  # present or not
+        present = np.bincount(words[in_train].indices, minlength=words.shape[1])
+        rarity = np.log((1 + in_train.sum()) / (1 + present)) + 1
+        words.data = (words.data * rarity[words.indices]).astype(np.float32)
+        self._items = _unit(words)
+        return self
+
+    def settled(self) -> "Content":
+        """An unfitted copy: validation chooses nothing here.
+
+        Returns:
+            A Content with the same settings.
+        """
+        return Content(features=self.features, dislike=self.dislike)
+
+    def knows(self, queries: Queries) -> NDArray[np.bool_]:
+        """Whoever brings a liked item.
+
+        Args:
+            queries: n askers.
+
+        Returns:
+            (n,) bool.
+        """
+        return queries.liked_counts > 0
+
+    def retrieve(self, queries: Queries, k: int, eligible: Eligible | None = None) -> TopK:
+        """The eligible items most like what the asker liked.
+
+        Args:
+            queries: n askers.
+            k: how many, at least 1.
+            eligible: what may be answered; None allows everything.
+
+        Returns:
+            A TopK (n, k); scores are cosines.
+        """
+        return retrieve_dense(self.score_all, self._fitted().shape[0], queries, k, eligible)
+
+    def score(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Cosines of given items.
+
+        Args:
+            queries: n askers.
+            rows: (n, m) item rows; -1 scores -inf.
+
+        Returns:
+            (n, m) float32.
+        """
+        return score_dense(self.score_all, self._fitted().shape[0], queries, rows)
+
+    def score_all(self, queries: Queries) -> NDArray[np.float32]:
+        """Cosines of the whole catalogue.
+
+        Args:
+            queries: n askers.
+
+        Returns:
+            (n, n_items) float32.
+        """
+        items = self._fitted()
+        liked = queries.signed_matrix(items.shape[0], others=-self.dislike)
+        return np.asarray((_unit(liked @ items) @ items.T).toarray(), np.float32)
+
+    def similar(
+        self, rows: NDArray[np.int32], k: int, eligible: Eligible | None = None
+    ) -> TopK:
+        """Items described in the same words.
+
+        Args:
+            rows: (n,) items asked about.
+            k: how many, at least 1.
+            eligible: what may be answered; None allows everything. The item itself never is.
+
+        Returns:
+            A TopK (n, k); scores are cosines.
+        """
+        return self.retrieve(Queries.of_items(rows), k, excluding_itself(rows, eligible))
+
+    def state(self) -> State:
+        """Everything needed to answer.
+
+        Returns:
+            Settings and the items' vectors.
+        """
+        items = self._fitted()
+        config = {
+            "features": features_to_json(self.features),
+            "dislike": self.dislike,
+            "words": items.shape[1],
+        }
+        arrays = {"offsets": items.indptr, "words": items.indices, "weights": items.data}
+        return State(config, arrays)
+
+    @classmethod
+    def from_state(cls, state: State) -> "Content":
+        """Rebuild.
+
+        Args:
+            state: what :meth:`state` gave.
+
+        Returns:
+            A fitted Content.
+        """
+        features = features_from_json(state.config["features"])
+        model = cls(features=features, dislike=state.config["dislike"])
+        weights, words, offsets = (
+            state.arrays[name] for name in ("weights", "words", "offsets")
+        )
+        shape = (len(offsets) - 1, state.config["words"])
+        model._items = sp.csr_array((weights, words, offsets), shape=shape)
+        return model
+
+    def _found(self, table: pl.DataFrame) -> tuple[Declared, ...]:
+        found = self.features or tuple(name for name in _USUAL if name in table.columns)
+        if not found:
+            msg = f"the catalogue has none of {_USUAL}; it has {table.columns}. Name its columns in features=, or give an items table"
+            raise ConfigError(msg)
+        for feature in found:
+            name = feature if isinstance(feature, str) else getattr(feature, "column", None)
+            if name is not None and name not in table.columns:
+                msg = f"feature {name!r}: no such column in the catalogue; there are {table.columns}.{closest(name, table.columns)}"
+                raise ConfigError(msg)
+        return found
+
+    def _fitted(self) -> sp.csr_array:
+        if self._items is None:
+            msg = "this Content is not fitted; call fit(train) first"
+            raise NotReadyError(msg)
+        return self._items
+
+
+def _unit(lines: sp.csr_array) -> sp.csr_array:
+    # lines of length 1; empty lines stay empty
+    lengths = np.sqrt(np.asarray(lines.multiply(lines).sum(axis=1), np.float64)).ravel()
+    scale = np.repeat(1 / np.maximum(lengths, 1e-12), np.diff(lines.indptr))
+    return sp.csr_array(
+        ((lines.data * scale).astype(np.float32), lines.indices, lines.indptr),
+        shape=lines.shape,
+    )
