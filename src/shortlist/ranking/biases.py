@@ -17,7 +17,7 @@ from shortlist.data.topk import Candidates, TopK
 from shortlist.errors import ConfigError, NotReadyError
 from shortlist.ranking.order import order_by
 
-_SWEEPS = 50
+_SWEEPS = 1000  # weak pulls need hundreds, the default ones some ten
 _STILL = 1e-6
 
 

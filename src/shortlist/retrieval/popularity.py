@@ -48,7 +48,7 @@ class Popularity:
         if self.by not in get_args(By):
             msg = f"by must be one of {get_args(By)}; got {self.by!r}"
             raise ConfigError(msg)
-        if self.min_count < 0 or self.prior_count < 0 or self.half_life_days <= 0:
+        if self.min_count < 0 or not self.prior_count >= 0 or not self.half_life_days > 0:
             msg = f"min_count and prior_count must not be negative and half_life_days must be positive; got {self}"
             raise ConfigError(msg)
 
@@ -69,8 +69,9 @@ class Popularity:
         rows, weight = train.item_rows[train.liked], None
         if self.by == "recent":
             times = train.having("timestamp").timestamps
-            assert_times = np.asarray(times, np.float64)
-            age = (assert_times.max(initial=0) - assert_times[train.liked]) / _A_DAY
+            seconds = np.asarray(times, np.float64)
+            latest = seconds.max() if len(seconds) else 0.0
+            age = (latest - seconds[train.liked]) / _A_DAY
             weight = 2.0 ** (-age / self.half_life_days)
         self._scores = np.bincount(rows, weight, minlength=n_items).astype(np.float32)
         return self
@@ -187,8 +188,13 @@ class Popularity:
         count = np.bincount(train.item_rows, minlength=n_items)
         total = np.bincount(train.item_rows, ratings, minlength=n_items)
         middle = ratings.mean() if len(ratings) else 0.0
-        mean = (self.prior_count * middle + total) / np.maximum(self.prior_count + count, 1e-12)
-        span = ratings.max(initial=0) - ratings.min(initial=0) + 1
+        weight = self.prior_count + count
+        mean = np.where(
+            weight > 0,
+            (self.prior_count * middle + total) / np.maximum(weight, 1e-12),
+            middle,  # of an item without a rating, nothing better is known
+        )
+        span = np.ptp(ratings) + 1 if len(ratings) else 1.0
         scores = np.where(
             count >= self.min_count, mean, mean - span
         )  # the rare come last, in order

@@ -52,7 +52,7 @@ class TrainingSettings:
             if not 0 <= getattr(self, name) < 1:
                 msg = f"{name} is a share, at least 0 and below 1; got {getattr(self, name)}"
                 raise ConfigError(msg)
-        if self.learning_rate <= 0 or self.weight_decay < 0:
+        if not self.learning_rate > 0 or not self.weight_decay >= 0:  # also refuses NaN
             msg = f"learning_rate must be positive and weight_decay not negative; got {self.learning_rate} and {self.weight_decay}"
             raise ConfigError(msg)
         if self.optimizer not in {"adagrad", "adam"}:
@@ -99,7 +99,7 @@ class TowerSettings(TrainingSettings):
         if self.dim < 1 or any(width < 1 for width in self.layers):
             msg = f"dim and layers must be at least 1; got {self.dim} and {self.layers}"
             raise ConfigError(msg)
-        if self.temperature <= 0:
+        if not self.temperature > 0:
             msg = f"temperature must be positive; got {self.temperature}"
             raise ConfigError(msg)
 
