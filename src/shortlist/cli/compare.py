@@ -117,10 +117,12 @@ def compare(
 
 
 def _distinct(recs: "list[Recommender]", bundles: Sequence[Path]) -> "list[Recommender]":
-    counts = Counter(rec.name for rec in recs)
+    counts, taken = Counter(rec.name for rec in recs), Counter[str]()
     for rec, path in zip(recs, bundles, strict=True):
         if counts[rec.name] > 1:
-            rec.name = f"{rec.name} ({path})"
+            name = f"{rec.name} ({path.name}"
+            taken[name] += 1
+            rec.name = f"{name} {taken[name]})" if taken[name] > 1 else f"{name})"
     return recs
 
 

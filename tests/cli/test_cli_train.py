@@ -1,0 +1,143 @@
+"""``shortlist train``: what it prints, keeps and refits."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import shortlist as sl
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_prints_the_holdout_what_leaks_and_the_simple_models(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "b"
+    code, said, err = run("train", "--train", folder / "train.csv", "--out", out)
+    assert code == 0
+    assert "Holdout: latest" in said
+    assert "What leaks: Train holds rows of other users" in said
+    assert "ease" in said
+    assert "popularity" in said
+    assert "rows@100" in said
+    assert f"shortlist recommend {out}" in said
+    assert "fitting ease" in err  # progress is on stderr
+
+
+def test_everything_is_refitted_on_all_rows_and_the_holdout_is_kept(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    code, said, _ = run(
+        "train", "--train", folder / "train.csv", "--out", tmp_path / "b", "--json"
+    )
+    told = json.loads(said)
+    assert code == 0
+    data = sl.read(folder / "train.csv")
+    rec = sl.load(tmp_path / "b")
+    assert told["rows"] == len(data) == len(rec.snapshot.histories.item_rows)
+    assert rec.metrics["holdout"]["name"] == told["holdout"]["name"] == "latest"
+    held = sl.split.holdout(data)
+    assert told["holdout"]["rows"] == len(held.test)
+    direct = sl.compare([sl.Recommender(sl.retrieval.EASE()).fit(held.train)], held.test)
+    assert told["holdout"]["comparison"]["lines"][0]["estimate"]["value"] == pytest.approx(
+        direct.lines[0].estimate.value, abs=1e-12
+    )
+    refitted = sl.Recommender(sl.retrieval.EASE()).fit(data)
+    users = data.user_vocabulary.ids
+    assert (rec.top(users, 10).rows == refitted.top(users, 10).rows).all()
+
+
+def test_a_validation_file_chooses(run: Run, folder: Path, tmp_path: Path) -> None:
+    code, said, _ = run(
+        *("train", "--train", folder / "train.csv", "--validation", folder / "test.csv"),
+        *("--retrieve", "ease,popularity", "--out", tmp_path / "b", "--json"),
+    )
+    assert code == 0
+    told = json.loads(said)
+    assert told["name"] == "ease+popularity"
+    assert told["holdout"]["name"] == "validation file"
+    assert told["rows"] == len(sl.read(folder / "train.csv"))
+    names = [line["name"] for line in told["holdout"]["comparison"]["lines"]]
+    assert names == [
+        "ease+popularity",
+        "ease",
+        "popularity",
+    ]  # each part alone beside the whole
+
+
+@pytest.mark.parametrize("holdout", ["latest", "time", "last-out", "random"])
+def test_every_holdout_is_named(run: Run, folder: Path, tmp_path: Path, holdout: str) -> None:
+    code, said, _ = run(
+        *("train", "--train", folder / "train.csv", "--holdout", holdout),
+        *("--retrieve", "popularity", "--out", tmp_path / "b"),
+    )
+    assert code == 0
+    assert f"Holdout: {holdout}" in said
+
+
+def test_without_times_the_holdout_is_random_and_the_leak_is_told(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    table = sl.read(folder / "train.csv").table.drop("timestamp")
+    table.write_csv(tmp_path / "t.csv")
+    code, said, err = run("train", "--train", tmp_path / "t.csv", "--out", tmp_path / "b")
+    assert code == 0
+    assert "Holdout: random" in said
+    assert "note: a random split leaks" in err
+
+
+def test_a_ranker_that_makes_the_list_worse_is_told(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    code, said, _ = run(
+        *("train", "--train", folder / "train.csv", "--rank", "bias", "--out", tmp_path / "b")
+    )
+    assert code == 0
+    assert "ease > bias" in said
+    assert "The ranker" in said or "the ranker" in said
+
+
+def test_columns_positive_and_quarantine(run: Run, tmp_path: Path) -> None:
+    lines = ["who,what,stars"] + [
+        f"{u},{i},{1 + (u + i) % 5}" for u in range(30) for i in range(9)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join([*lines, "1,2,nan"]) + "\n")
+    code, said, err = run(
+        *("train", "--train", tmp_path / "t.csv", "--out", tmp_path / "b"),
+        *("--column", "user_id=who", "--column", "item_id=what", "--positive", "rating >= 3"),
+        *("--on-bad-rows", "quarantine"),
+    )
+    assert code == 0, err
+    assert "271 rows = 270 kept + 1 in quarantine" in err
+    assert (tmp_path / "t.csv.quarantine.csv").exists()
+    assert sl.load(tmp_path / "b").snapshot.positive == "rating >= 3"
+    assert "270 rows" in said
+
+
+def test_two_towers_stop_when_the_holdout_says(run: Run, folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    code, said, _ = run(
+        *("train", "--train", folder / "train.csv", "--items", folder / "movies.csv"),
+        *("--retrieve", "two-tower", "--rank", "rating", "--out", tmp_path / "b"),
+    )
+    assert code == 0
+    assert "also chose when to stop (two-tower epoch" in said
+    assert "Predicted ratings: RMSE" in said
+    kept = sl.load(tmp_path / "b").metrics["holdout"]
+    chosen = kept["epochs"]["two-tower"]["chosen"]
+    rec = sl.load(tmp_path / "b")
+    towers = rec.retrievers[0]
+    assert isinstance(towers, sl.retrieval.TwoTower)
+    assert towers.settled().epochs == chosen  # refitted for so many epochs
+
+
+def test_a_second_run_is_a_second_version(run: Run, folder: Path, tmp_path: Path) -> None:
+    for version in ("0001", "0002"):
+        code, said, _ = run(
+            *("train", "--train", folder / "train.csv", "--retrieve", "popularity"),
+            *("--out", tmp_path / "b", "--json"),
+        )
+        assert code == 0
+        assert json.loads(said)["version"] == version
