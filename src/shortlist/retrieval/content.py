@@ -30,7 +30,7 @@ from shortlist.data.ragged import beside
 from shortlist.data.topk import TopK
 from shortlist.data.vocabulary import align
 from shortlist.errors import ConfigError, NotReadyError, closest
-from shortlist.retrieval.dense import excluding_itself, retrieve_dense, score_dense
+from shortlist.retrieval.dense import excluding_itself, retrieve_dense, score_dense, unit_lines
 
 _USUAL = ("genres", "tags", "title", "year")
 _RANGES = 10  # a number is described by the tenth of the catalogue it falls into
@@ -93,7 +93,7 @@ class Content:
         present = np.bincount(words[in_train].indices, minlength=words.shape[1])
         rarity = np.log((1 + in_train.sum()) / (1 + present)) + 1
         words.data = (words.data * rarity[words.indices]).astype(np.float32)
-        self._items = _unit(words)
+        self._items = unit_lines(words)
         return self
 
     def settled(self) -> "Content":
@@ -151,7 +151,7 @@ class Content:
         """
         items = self._fitted()
         liked = queries.signed_matrix(items.shape[0], others=-self.dislike)
-        return np.asarray((_unit(liked @ items) @ items.T).toarray(), np.float32)
+        return np.asarray((unit_lines(liked @ items) @ items.T).toarray(), np.float32)
 
     def similar(
         self, rows: NDArray[np.int32], k: int, eligible: Eligible | None = None
@@ -219,13 +219,3 @@ class Content:
             msg = "this Content is not fitted; call fit(train) first"
             raise NotReadyError(msg)
         return self._items
-
-
-def _unit(lines: sp.csr_array) -> sp.csr_array:
-    # lines of length 1; empty lines stay empty
-    lengths = np.sqrt(np.asarray(lines.multiply(lines).sum(axis=1), np.float64)).ravel()
-    scale = np.repeat(1 / np.maximum(lengths, 1e-12), np.diff(lines.indptr))
-    return sp.csr_array(
-        ((lines.data * scale).astype(np.float32), lines.indices, lines.indptr),
-        shape=lines.shape,
-    )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shortlist.data.eligible import Eligible
@@ -84,3 +85,18 @@ def excluding_itself(rows: NDArray[np.int32], eligible: Eligible | None) -> Elig
     """
     offsets = np.arange(len(rows) + 1, dtype=np.int64)
     return (eligible or Eligible.of(len(rows))).excluding(rows, offsets)
+
+
+def unit_lines(lines: sp.csr_array) -> sp.csr_array:
+    """Scale each line to length 1.
+
+    Args:
+        lines: (n, m) CSR.
+
+    Returns:
+        (n, m) float32 CSR; empty lines stay empty.
+    """
+    lengths = np.sqrt(np.asarray(lines.multiply(lines).sum(axis=1), np.float64)).ravel()
+    scale = np.repeat(1 / np.maximum(lengths, 1e-12), np.diff(lines.indptr))
+    numbers = (lines.data * scale).astype(np.float32)
+    return sp.csr_array((numbers, lines.indices, lines.indptr), shape=lines.shape)
