@@ -295,7 +295,7 @@ def _open(path: Path) -> tuple[Path, dict[str, Json]]:
         raise BundleError(msg)
     try:
         manifest: dict[str, Json] = json.loads(content)
-        number = int(manifest["format"])
+        number, _ = int(manifest["format"]), dict(manifest["files"])
     except (KeyError, TypeError, ValueError) as error:
         msg = f"{folder / 'manifest.json'} is no manifest of a bundle ({error!r}); was it written by another program?"
         raise BundleError(msg) from error

@@ -56,13 +56,13 @@ def _publish(
         made.folders.append(folder)
     draft = made.version = versions / f".draft-{uuid.uuid4().hex}"
     draft.mkdir()
-    seals = {}
-    for name, content in contents.items():
-        (draft / name).parent.mkdir(exist_ok=True)
-        seals[name] = write_file(draft / name, content)
+    folders = {(draft / name).parent for name in contents} - {draft}
+    for folder in folders:
+        folder.mkdir()
+    seals = {name: write_file(draft / name, content) for name, content in contents.items()}
     manifest = manifest_of(seals)
     write_file(draft / "manifest.json", manifest)
-    for folder in {(draft / name).parent for name in contents} | {draft}:
+    for folder in (*folders, draft):
         flush_folder(folder)
     taken = (int(one.name) for one in versions.iterdir() if VERSION.fullmatch(one.name))
     final = versions / f"{1 + max(taken, default=0):04d}"
