@@ -16,6 +16,7 @@ def in_batch_softmax(
     pair_query: Tensor,
     pair_item: Tensor,
     *,
+    item_counts: Tensor | None = None,
     log_frequency: Tensor | None = None,
     weights: Tensor | None = None,
     temperature: float = 1.0,
@@ -39,9 +40,11 @@ def in_batch_softmax(
         queries: (u, dim) distinct query vectors.
         items: (v, dim) distinct item vectors.
         pair_query: (batch,) int64 positions in ``queries``, in rising order.
-        pair_item: (batch,) int64 positions in ``items``; every item stands in at least one pair.
-        log_frequency: (v,) natural log of each item's share of the training rows, <= 0.
-            None leaves the logits uncorrected.
+        pair_item: (batch,) int64 positions in ``items``.
+        item_counts: (v,) how many columns each item stands for: its pairs and, where negatives were
+            drawn beside them, its draws, at least 1. None counts the pairs.
+        log_frequency: (v,) natural log of each item's share of what columns are drawn from (the
+            training rows), <= 0. None leaves the logits uncorrected.
         weights: (batch,) weights of the rows, >= 0; None weighs all alike. Where all are 0, so is the loss.
         temperature: divides the dot products; smaller is sharper. Must be positive.
         mask_repeats: whether a row's own item, repeated by other rows, is left out.
@@ -54,16 +57,7 @@ def in_batch_softmax(
         ConfigError: ``temperature`` is not positive.
         ShapeError: the arrays do not line up.
     """
-    if not temperature > 0:
-        msg = f"temperature must be positive; got {temperature}"
-        raise ConfigError(msg)
-    if queries.ndim != 2 or items.ndim != 2 or queries.shape[1] != items.shape[1]:
-        msg = f"queries {tuple(queries.shape)} and items {tuple(items.shape)} must have the same width"
-        raise ShapeError(msg)
-    if pair_query.shape != pair_item.shape:
-        msg = f"{tuple(pair_query.shape)} query positions for {tuple(pair_item.shape)} item positions"
-        raise ShapeError(msg)
-    counts = torch.bincount(pair_item, minlength=len(items)).to(items.dtype)
+    counts = _check(queries, items, pair_query, pair_item, item_counts, temperature)
     column = counts.log()
     if log_frequency is not None:
         column = column - log_frequency.to(items.dtype)
@@ -86,6 +80,78 @@ def in_batch_softmax(
         chunk_cells,
     )
     return loss
+
+
+def hard_negative_softmax(
+    queries: Tensor,
+    items: Tensor,
+    pair_query: Tensor,
+    pair_item: Tensor,
+    *,
+    hardest: int,
+    item_counts: Tensor | None = None,
+    log_frequency: Tensor | None = None,
+    weights: Tensor | None = None,
+    temperature: float = 1.0,
+) -> Tensor:
+    """The in-batch softmax with only the ``hardest`` negatives of each row: those that score highest.
+
+    A row's own item is never one of its negatives, and an item that stands c times counts as one
+    negative of weight c.
+
+    Args:
+        queries: (u, dim) distinct query vectors.
+        items: (v, dim) distinct item vectors.
+        pair_query: (batch,) int64 positions in ``queries``.
+        pair_item: (batch,) int64 positions in ``items``.
+        hardest: negatives kept per row, at least 1.
+        item_counts: (v,) as for :func:`in_batch_softmax`.
+        log_frequency: (v,) as for :func:`in_batch_softmax`.
+        weights: (batch,) as for :func:`in_batch_softmax`.
+        temperature: divides the dot products. Must be positive.
+
+    Returns:
+        Scalar: the weighted mean loss, in nats.
+
+    Raises:
+        ConfigError: ``temperature`` is not positive or ``hardest`` is below 1.
+    """
+    counts = _check(queries, items, pair_query, pair_item, item_counts, temperature)
+    if hardest < 1:
+        msg = f"hardest must be at least 1; got {hardest}"
+        raise ConfigError(msg)
+    scores = queries @ items.T / temperature  # (u, v)
+    if log_frequency is not None:
+        scores = scores - log_frequency
+    own = scores[pair_query, pair_item]  # (batch,)
+    rows = (scores + counts.log())[pair_query]  # (batch, v)
+    rows = rows.scatter(1, pair_item[:, None], -torch.inf)
+    negatives = rows.topk(min(hardest, rows.shape[1]), dim=1).values  # (batch, hardest)
+    loss = torch.logsumexp(torch.cat([own[:, None], negatives], dim=1), dim=1) - own
+    return loss.mean() if weights is None else (loss * weights).sum() / weights.sum()
+
+
+def _check(
+    queries: Tensor,
+    items: Tensor,
+    pair_query: Tensor,
+    pair_item: Tensor,
+    item_counts: Tensor | None,
+    temperature: float,
+) -> Tensor:
+    # the number of columns each item stands for, once everything lines up
+    if not temperature > 0:
+        msg = f"temperature must be positive; got {temperature}"
+        raise ConfigError(msg)
+    if queries.ndim != 2 or items.ndim != 2 or queries.shape[1] != items.shape[1]:
+        msg = f"queries {tuple(queries.shape)} and items {tuple(items.shape)} must have the same width"
+        raise ShapeError(msg)
+    if pair_query.shape != pair_item.shape:
+        msg = f"{tuple(pair_query.shape)} query positions for {tuple(pair_item.shape)} item positions"
+        raise ShapeError(msg)
+    if item_counts is None:
+        return torch.bincount(pair_item, minlength=len(items)).to(items.dtype)
+    return item_counts.to(items.dtype)
 
 
 class _InBatchSoftmax(torch.autograd.Function):
