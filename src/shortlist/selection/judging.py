@@ -3,10 +3,14 @@
 import logging
 from collections.abc import Sequence
 
+import polars as pl
+
 from shortlist.data.interactions import Interactions
-from shortlist.errors import ConfigError
-from shortlist.evaluation.comparison import Comparison, compare_reports
+from shortlist.data.snapshot import Snapshot
+from shortlist.errors import ConfigError, closest
+from shortlist.evaluation.comparison import Comparison, Line, compare_reports
 from shortlist.evaluation.judge import judge
+from shortlist.evaluation.report import Report
 from shortlist.recommender.recommender import Recommender
 from shortlist.retrieval.ease import EASE
 from shortlist.retrieval.popularity import Popularity
@@ -30,13 +34,16 @@ def evaluate(
         test: rows held out; its liked rows are what should be found.
         k: lengths of list.
         keep_seen: leave seen items in the lists.
-        baselines: whether to fit popularity and EASE, on the rows that the recommender knows.
+        baselines: whether to fit popularity and EASE, on the rows that the recommender knows and
+            under its rules.
         seed: of the intervals.
 
     Returns:
         A Comparison; ``reports[0]`` is the recommender's own report.
     """
-    return compare([recommender], test, k=k, keep_seen=keep_seen, baselines=baselines, seed=seed)
+    return compare(
+        [recommender], test, k=k, keep_seen=keep_seen, baselines=baselines, seed=seed
+    )
 
 
 def compare(
@@ -57,7 +64,8 @@ def compare(
         k: lengths of list.
         keep_seen: leave seen items in the lists.
         metric: decides the verdict; None: NDCG at the shortest ``k``.
-        baselines: whether popularity and EASE are fitted and set beside, where they are not there.
+        baselines: whether popularity and EASE are fitted and set beside, where they are not there;
+            on the rows that the first recommender knows and under its rules.
         seed: of the intervals.
 
     Returns:
@@ -69,27 +77,68 @@ def compare(
     if not recommenders:
         msg = "compare needs at least one recommender"
         raise ConfigError(msg)
-    sizes = {(len(one.snapshot.histories.item_rows), one.snapshot.n_users) for one in recommenders}
-    if len(sizes) > 1:
-        msg = f"the recommenders were fitted on different rows: {sorted(sizes)} (rows, users). Fit them on the same train"
-        raise ConfigError(msg)
     everyone = list(recommenders)
-    simple = [one.name for one in everyone if one.name in {"popularity", "ease"}]
+    for other in everyone[1:]:
+        _insist_same_train(everyone[0], other)
+    simple = [one.name for one in everyone if _is_simple(one)]
     if baselines:
-        extra = _baselines(everyone[0].snapshot.interactions(), taken=simple)
+        extra = _baselines(everyone[0], taken=simple)
         everyone += extra
         simple += [one.name for one in extra]
     reports = [judge(one, test, k=k, keep_seen=keep_seen, seed=seed) for one in everyone]
+    if len(reports) == 1:
+        return _alone(reports[0], metric)
     return compare_reports(reports, metric=metric, baselines=simple, seed=seed)
 
 
-def _baselines(train: Interactions, *, taken: Sequence[str]) -> list[Recommender]:
+def _is_simple(one: Recommender) -> bool:
+    # by what it is: a tower that somebody named "ease" is no baseline
+    kinds = {Popularity.name: Popularity, EASE.name: EASE}
+    plain = len(one.retrievers) == 1 and one.rank is None
+    return plain and kinds.get(one.name) is type(one.retrievers[0])
+
+
+def _insist_same_train(first: Recommender, other: Recommender) -> None:
+    one, two = first.snapshot, other.snapshot
+    if one is two:
+        return
+    rows = [len(held.histories.item_rows) for held in (one, two)]
+    if rows[0] == rows[1] and _pairs(one).equals(_pairs(two)):
+        return
+    msg = (
+        f"{first.name} and {other.name} were fitted on different rows ({rows[0]:,} of {one.n_users:,} users, "
+        f"{rows[1]:,} of {two.n_users:,} users), so one may know what the other is asked. Fit them on the same train"
+    )
+    raise ConfigError(msg)
+
+
+def _pairs(snapshot: Snapshot) -> pl.DataFrame:
+    table = snapshot.interactions().table
+    return table.select(pl.col("user_id", "item_id").cast(pl.String)).sort("user_id", "item_id")
+
+
+def _alone(report: Report, metric: str | None) -> Comparison:
+    metric = metric if metric is not None else f"ndcg@{report.protocol.k[0]}"
+    if metric not in report.estimates:
+        known = list(report.estimates)
+        msg = f"{report.name} has no {metric!r}; it has {known}.{closest(metric, known)}"
+        raise ConfigError(msg)
+    estimate = report.estimates[metric]
+    line = Line(
+        report.name, estimate, None, "nothing is set against it", best=True, baseline=False
+    )
+    summary = f"{report.name}: {metric} {estimate}, with nothing beside it"
+    return Comparison(metric, report.name, (line,), summary, None, (report,))
+
+
+def _baselines(first: Recommender, *, taken: Sequence[str]) -> list[Recommender]:
+    train = first.snapshot.interactions()
     fitted = []
     for make in (Popularity, EASE):
         if make.name in taken:
             continue
         try:
-            fitted.append(Recommender(make()).fit(train))
+            fitted.append(Recommender(make(), rules=first.rules).fit(train))
         except ConfigError as error:  # a catalogue too large for EASE
             _log.warning("no %s baseline: %s", make.name, error)
     return fitted
