@@ -87,13 +87,13 @@ class Biases:
         )
         return self
 
-    def settled(self) -> "Biases":
+    def settled(self) -> Self:
         """An unfitted copy: validation chooses nothing here.
 
         Returns:
             Biases with the same settings.
         """
-        return Biases(l2_user=self.l2_user, l2_item=self.l2_item)
+        return type(self)(l2_user=self.l2_user, l2_item=self.l2_item)
 
     def predict(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """Predicted ratings.
@@ -137,7 +137,7 @@ class Biases:
         return State(config, {"users": self._users, "items": self._items})
 
     @classmethod
-    def from_state(cls, state: State) -> "Biases":
+    def from_state(cls, state: State) -> Self:
         """Rebuild.
 
         Args:

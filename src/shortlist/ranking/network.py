@@ -80,7 +80,7 @@ class RatingNetwork(RatingSettings):
         self.chosen_epoch = kept_epoch(self.epochs_run)
         return self
 
-    def settled(self) -> "RatingNetwork":
+    def settled(self) -> Self:
         """An unfitted copy that runs as many epochs as validation chose.
 
         Returns:
@@ -150,7 +150,7 @@ class RatingNetwork(RatingSettings):
         )
 
     @classmethod
-    def from_state(cls, state: State) -> "RatingNetwork":
+    def from_state(cls, state: State) -> Self:
         """Rebuild, without torch.
 
         Args:

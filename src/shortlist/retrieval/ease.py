@@ -97,13 +97,13 @@ class EASE:
         self._users_of = None
         return self
 
-    def settled(self) -> "EASE":
+    def settled(self) -> Self:
         """An unfitted copy: validation chooses nothing here.
 
         Returns:
             An EASE with the same settings.
         """
-        return EASE(l2=self.l2, max_gigabytes=self.max_gigabytes)
+        return type(self)(l2=self.l2, max_gigabytes=self.max_gigabytes)
 
     def knows(self, queries: Queries) -> NDArray[np.bool_]:
         """Whoever brings a liked item.
@@ -198,7 +198,7 @@ class EASE:
         return State({"l2": self.l2, "max_gigabytes": self.max_gigabytes}, arrays)
 
     @classmethod
-    def from_state(cls, state: State) -> "EASE":
+    def from_state(cls, state: State) -> Self:
         """Rebuild.
 
         Args:

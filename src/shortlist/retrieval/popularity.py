@@ -76,13 +76,13 @@ class Popularity:
         self._scores = np.bincount(rows, weight, minlength=n_items).astype(np.float32)
         return self
 
-    def settled(self) -> "Popularity":
+    def settled(self) -> Self:
         """An unfitted copy: validation chooses nothing here.
 
         Returns:
             A Popularity with the same settings.
         """
-        return Popularity(
+        return type(self)(
             by=self.by,
             min_count=self.min_count,
             prior_count=self.prior_count,
@@ -161,7 +161,7 @@ class Popularity:
         return State(asdict(self.settled()) | {"_scores": None}, {"scores": self._fitted()})
 
     @classmethod
-    def from_state(cls, state: State) -> "Popularity":
+    def from_state(cls, state: State) -> Self:
         """Rebuild.
 
         Args:

@@ -92,7 +92,7 @@ class TwoTower(TowerSettings):
         self.chosen_epoch = kept_epoch(self.epochs_run)
         return self
 
-    def settled(self) -> "TwoTower":
+    def settled(self) -> Self:
         """An unfitted copy that runs as many epochs as validation chose.
 
         Returns:
@@ -211,7 +211,7 @@ class TwoTower(TowerSettings):
         return State(config, arrays, fitted.graphs)
 
     @classmethod
-    def from_state(cls, state: State) -> "TwoTower":
+    def from_state(cls, state: State) -> Self:
         """Rebuild, without torch.
 
         Args:
