@@ -247,6 +247,21 @@ def test_attributes_are_enough_for_towers_that_read_them() -> None:
     assert set(rec.recommend(user="nobody", k=3)["source"]) == {"popularity (fallback)"}
 
 
+def test_a_known_users_columns_are_the_same_beside_a_stranger() -> None:
+    snapshot = fitted("ease").snapshot
+    alone, beside = (
+        snapshot.queries(["u1", "sad"]).users,
+        snapshot.queries(["u1", "sad", "x"]).users,
+    )
+    assert alone is not None
+    assert beside is not None
+    assert alone.equals(beside[:2])
+    strangers = snapshot.queries_of_rows(np.array([-1, 0], np.int32)).users
+    assert strangers is not None
+    assert strangers.schema == alone.schema
+    assert strangers.row(0) == (None, None)
+
+
 def test_k_above_the_catalogue_gives_what_there_is() -> None:
     rec = fitted("blend")
     top = rec.top(pl.Series(["u1"]), 100)

@@ -124,6 +124,13 @@ class Snapshot:
         times = self.histories.timestamps
         return None if times is None or not len(times) else int(times.max())
 
+    @cached_property
+    def _users_by_row(self) -> pl.DataFrame:
+        # the users' columns in row order, then a line of nulls: a join at each request would cost
+        users = self.users if self.users is not None else pl.DataFrame({"user_id": []})
+        known = align(users, "user_id", self.user_vocabulary.ids)
+        return known.vstack(known.clear(1))
+
     def interactions(self) -> Interactions:
         """The rows of train again, by user and time.
 
@@ -159,9 +166,11 @@ class Snapshot:
         """
         ids = id_series(users, name="user_id")
         rows = self.user_vocabulary.rows(ids)
+        if self.users is None or (rows >= 0).all():
+            return self.queries_of_rows(rows)
         return self.queries_of_rows(
-            rows, None if self.users is None else align(self.users, "user_id", ids)
-        )
+            rows, align(self.users, "user_id", ids)
+        )  # it may know strangers
 
     def queries_of_rows(
         self, rows: NDArray[np.int32], users: pl.DataFrame | None = None
@@ -181,7 +190,7 @@ class Snapshot:
         if held.timestamps is not None and self.last_time is not None:
             ages = (self.last_time - held.timestamps[at]).astype(np.float64)
         if users is None and self.users is not None:
-            users = align(self.users, "user_id", self.user_vocabulary.decode(rows))
+            users = self._users_by_row[np.where(rows < 0, self.n_users, rows)]
         return Queries(
             rows,
             held.item_rows[at],
