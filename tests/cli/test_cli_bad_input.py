@@ -79,9 +79,14 @@ def test_k_below_one(run: Run, bundle: Path, folder: Path, k: int) -> None:
 
 
 def test_k_above_the_catalogue_gives_what_there_is(run: Run, bundle: Path) -> None:
-    code, out, _ = run("recommend", bundle, "--user", 1, "--k", 100_000, "--json")
-    assert code == 0
-    assert '"rank": 100' in out
+    for ask in (
+        ("recommend", bundle, "--user", 1),
+        ("similar", bundle, 1),
+        ("audience", bundle, 1),
+    ):
+        code, out, _ = run(*ask, "--k", 10**12, "--json")
+        assert code == 0
+        assert '"rank": 30' in out
 
 
 def test_words_that_mean_nothing(run: Run, bundle: Path, folder: Path, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def audience(
 
     check_out_file(out)
     rec = sl.load(bundle)
-    table = rec.audience(item, k=k, keep_seen=keep_seen)
+    table = rec.audience(item, k=min(k, rec.snapshot.n_users), keep_seen=keep_seen)
     row = rec.snapshot.item_row(item)
     item_id, title = rec.snapshot.item_vocabulary.ids[row], rec.snapshot.catalogue.titles[row]
     if out is not None:

@@ -24,7 +24,7 @@ from shortlist.cli.options import (
     lengths,
     read_table,
 )
-from shortlist.cli.printing import KEY, as_json, comparison_of, heading, show
+from shortlist.cli.printing import as_json, comparison_of, heading, key_of, sentence, show
 
 if TYPE_CHECKING:
     from shortlist.data.interactions import Interactions
@@ -111,8 +111,8 @@ def compare(
     heading(f"{len(recs)} and the simple models on {len(rows):,} test rows, seen items {seen}")
     show(
         comparison_of(comparison),
-        KEY,
-        comparison.summary,
+        key_of(comparison),
+        sentence(comparison.summary),
     )
 
 

@@ -19,13 +19,14 @@ from shortlist.cli.fitting import (
 )
 from shortlist.cli.options import AsJson, Seed
 from shortlist.cli.printing import (
-    KEY,
     as_json,
     bulleted,
     comparison_of,
     heading,
+    key_of,
     progress,
     rows_of,
+    sentence,
     show,
     table_of,
 )
@@ -214,9 +215,9 @@ def _to_serve(
     ranked = sorted(comparison.lines, key=lambda line: -line.estimate.value)
     pick = next(line for line in ranked if comparison.beaten is True or line.baseline)
     if comparison.beaten:
-        return fitted[pick.name], f"{comparison.summary}. Serve {pick.name}."
+        return fitted[pick.name], f"{sentence(comparison.summary)} Serve {pick.name}."
     words = comparison.summary.removesuffix(": serve the simple model")
-    return fitted[pick.name], f"{words}. Serve the simple model, {pick.name}."
+    return fitted[pick.name], f"{sentence(words)} Serve the simple model, {pick.name}."
 
 
 def _as_json(figures: "dict[str, Comparison]") -> dict[str, Any]:
@@ -248,7 +249,7 @@ def _print_figures(
     heading("Who finds the films that people watched next?")
     show(
         comparison_of(comparison),
-        KEY,
+        key_of(comparison),
         why,
     )
     whole = list(fitted)[-1]
@@ -261,5 +262,5 @@ def _print_figures(
         show(
             f"rating network  {network.estimate}",
             f"bias model      {bias.estimate}",
-            bias.verdict[:1].upper() + bias.verdict[1:],
+            sentence(bias.verdict),
         )

@@ -18,7 +18,7 @@ from shortlist.cli.options import (
     lengths,
     read_table,
 )
-from shortlist.cli.printing import KEY, as_json, comparison_of, heading, show
+from shortlist.cli.printing import as_json, comparison_of, heading, key_of, sentence, show
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -62,12 +62,11 @@ def evaluate(
             {"bundle": str(bundle), "row_accuracy": accuracy, **comparison_json(comparison)}
         )
         return
-    heading(rec.name)
-    show(report)
+    show("", report)
     heading("Row accuracy: the share of test rows whose item is in the user's top K")
     show(_table_of({"unseen: seen items left out": unseen, "raw: seen items kept": raw}))
     heading("Beside the simple models")
-    show(comparison_of(comparison), KEY, comparison.summary)
+    show(comparison_of(comparison), key_of(comparison), sentence(comparison.summary))
 
 
 def _accuracy(report: "Report") -> dict[str, float]:

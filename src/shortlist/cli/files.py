@@ -86,7 +86,7 @@ def write_table(table: "pl.DataFrame", path: Path) -> None:
         draft.replace(path)
         draft = None
     except (OSError, pl.exceptions.PolarsError) as error:
-        full = getattr(error, "errno", None) == errno.ENOSPC
+        full = os.strerror(errno.ENOSPC) in str(error)  # polars keeps no number
         todo = "Free some space" if full else "Check the folder's permissions"
         msg = f"{path} cannot be written: {error}. Nothing was left behind. {todo}, or give another --out"
         raise DataError(msg) from None

@@ -29,7 +29,7 @@ from shortlist.cli.words import as_flags
 from shortlist.errors import ShortlistError
 
 FAILED, DEFECT, INTERRUPTED = 2, 1, 130
-_FULL = "the disk is full; free some space, or give another --out"
+_FULL = "the disk is full; free some space"
 
 app = typer.Typer(
     name="shortlist",

@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from shortlist.evaluation.comparison import Comparison, Line
 
 _PAGE = 100  # characters a line where there is no terminal to ask
-KEY = (
-    "rows@K: the share of test rows whose item is in the user's top K; "
-    "[95 % intervals]; ~ no difference shown"
-)
 _NUMBERS = {"rank", "score", "prediction"}
 
 
@@ -131,13 +127,15 @@ def comparison_of(comparison: "Comparison") -> "RenderableType":
 
     from shortlist.metrics.intervals import brief
 
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     drawn.add_column("recommender", overflow="fold")
     drawn.add_column(comparison.metric, no_wrap=True)
     lengths = comparison.reports[0].protocol.k
     for k in lengths:
         drawn.add_column(f"rows@{k}", justify="right", no_wrap=True)
-    drawn.add_column(f"  beside {comparison.against}")
+    several = len(comparison.lines) > 1
+    if several:
+        drawn.add_column("difference", no_wrap=True)
     order = sorted(
         zip(comparison.lines, comparison.reports, strict=True),
         key=lambda one: -one[0].estimate.value,
@@ -148,16 +146,44 @@ def comparison_of(comparison: "Comparison") -> "RenderableType":
             line.name,
             str(line.estimate),
             *accuracy,
-            _beside(line),
+            *([_beside(line)] if several else []),
             style="bold" if line.best else "",
         )
     return drawn
 
 
+def key_of(comparison: "Comparison") -> str:
+    """Explain what :func:`comparison_of` draws.
+
+    Args:
+        comparison: that was drawn.
+
+    Returns:
+        A line.
+    """
+    return (
+        "rows@K: the share of test rows whose item is in the user's top K. [95 % intervals]; "
+        f"differences are from {comparison.against}, ~ where none is shown."
+    )
+
+
+def sentence(words: str) -> str:
+    """Make words a sentence.
+
+    Args:
+        words: a clause; a name at its start stays as it is.
+
+    Returns:
+        The same with a capital and a full stop.
+    """
+    starts = ("the simple", "best ", "no difference")
+    return (words[:1].upper() + words[1:] if words.startswith(starts) else words) + "."
+
+
 def _beside(line: "Line") -> str:
     if line.difference is None:
         return ""
-    return f"{' ' if line.difference.shown else '~'} {line.difference}"
+    return f"{line.difference}{'' if line.difference.shown else ' ~'}"
 
 
 def bulleted(lines: Sequence[str]) -> str:

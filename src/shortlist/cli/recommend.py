@@ -91,7 +91,7 @@ def recommend(
     table = rec.recommend(
         users=ids,
         history=history or None,
-        k=k,
+        k=min(k, rec.snapshot.n_items),
         where=where,
         allow=_item_ids(rec, allow),
         deny=_item_ids(rec, deny),

@@ -26,7 +26,7 @@ def similar(
     import shortlist as sl
 
     rec = sl.load(bundle)
-    table = rec.similar(item, k=k, where=where)
+    table = rec.similar(item, k=min(k, rec.snapshot.n_items), where=where)
     row = rec.snapshot.item_row(item)
     item_id, title = rec.snapshot.item_vocabulary.ids[row], rec.snapshot.catalogue.titles[row]
     if json:

@@ -28,7 +28,7 @@ from shortlist.cli.options import (
     exactly_one,
     read_table,
 )
-from shortlist.cli.printing import KEY, as_json, comparison_of, heading, show
+from shortlist.cli.printing import as_json, comparison_of, heading, key_of, sentence, show
 
 if TYPE_CHECKING:
     from shortlist.data.interactions import Interactions
@@ -184,8 +184,8 @@ def _print(
             "figure, keep a test file and run shortlist evaluate."
         )
     show("", comparison_of(comparison))
-    show(KEY)
-    show(comparison.summary)
+    show(key_of(comparison))
+    show(sentence(comparison.summary))
     ranker = ranker_verdict(comparison, final.name)
     if ranker is not None:
         show(ranker)

@@ -17,6 +17,11 @@ _PLAIN = (
     ),
     ("or read it yourself and pass the table", "or convert it"),
     ("give rank=RatingNetwork() or rank=Biases()", "train with --rank rating or --rank bias"),
+    (
+        "Use TwoTower, leave rare items out, or raise max_gigabytes",
+        "Use --retrieve two-tower or popularity, or leave rare items out",
+    ),
+    ("; max_gigabytes is 6.0", ", and 6 are allowed"),
     ("; call fit(train) first, or load a bundle", ""),
 )
 
