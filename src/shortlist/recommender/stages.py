@@ -93,4 +93,14 @@ class Stages:
                 )
             )
         names = [part.name for part in self.retrievers]
-        return as_candidates(names[0], lists[0]) if len(lists) == 1 else merge(names, lists)
+        if len(lists) == 1:
+            return as_candidates(names[0], lists[0])
+        merged = merge(names, lists)  # what several propose stands once, so places stay empty
+        filled = max(k, int((merged.rows >= 0).sum(axis=1).max()))
+        return Candidates(
+            merged.rows[:, :filled],
+            merged.scores[:, :filled],
+            merged.sources,
+            merged.source_scores[:, :, :filled],
+            merged.source_ranks[:, :, :filled],
+        )

@@ -25,10 +25,10 @@ def shortlist_table(
     rows = answer.top.rows[line, place]
     columns = [
         pl.Series("rank", (place + 1).astype(np.int32)),
-        snapshot.item_vocabulary.ids.gather(rows).alias("item_id"),
-        snapshot.catalogue.titles.gather(rows).alias("title"),
+        snapshot.item_vocabulary.ids[rows].alias("item_id"),
+        snapshot.catalogue.titles[rows].alias("title"),
         pl.Series("score", answer.top.scores[line, place]),
-        pl.Series("source", answer.parts, dtype=pl.String).gather(answer.source[line, place]),
+        pl.Series("source", answer.parts, dtype=pl.String)[answer.source[line, place]],
     ]
-    asked = [] if users is None else [users.gather(line).alias("user_id")]
+    asked = [] if users is None else [users[line].alias("user_id")]
     return pl.DataFrame([*asked, *columns])
