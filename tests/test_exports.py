@@ -1,6 +1,7 @@
 """The public surface: everything named is there, is explained, and costs nothing until it is used."""
 
 import inspect
+import os
 import re
 import subprocess
 import sys

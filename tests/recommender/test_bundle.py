@@ -20,6 +20,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
+import shortlist
 from shortlist.data.features import History, Number, Tags, Text
 from shortlist.errors import BundleError, ConfigError, NotReadyError
 from shortlist.ranking import Biases, RatingNetwork
@@ -600,6 +601,7 @@ def test_opening_runs_no_code_writes_nothing_and_needs_no_torch(
         capture_output=True,
         text=True,
         check=False,
+        env=os.environ | {"PYTHONPATH": str(Path(shortlist.__file__).parents[1])},
     )
     assert run.returncode == 0, run.stderr
     here = fitted("everything").recommend(users=["u1", "nobody"], k=5)
