@@ -22,6 +22,16 @@ _PLAIN = (
         "Use --retrieve two-tower or popularity, or leave rare items out",
     ),
     ("; max_gigabytes is 6.0", ", and 6 are allowed"),
+    (
+        "Take a larger share, or split.last_out where users have few rows",
+        "Try --holdout last-out, or bring --validation FILE",
+    ),
+    ("split.latest judges more users", "--holdout latest judges more users"),
+    ("Name it when reading", "Name it with --column"),
+    ("put EASE or TwoTower first in retrieve", "train with --retrieve ease or two-tower"),
+    ("the folder that save() or --out wrote", "the folder that train --out wrote"),
+    ("Popularity and EASE do without", "--retrieve popularity and ease do without"),
+    ("Biases does without", "--rank bias does without"),
     ("; call fit(train) first, or load a bundle", ""),
 )
 
