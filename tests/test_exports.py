@@ -67,7 +67,11 @@ def imported_by(statement: str) -> set[str]:
     """Top-level modules that a fresh interpreter holds after a statement."""
     code = f"import sys; {statement}; print(' '.join({{name.partition('.')[0] for name in sys.modules}}))"
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(Path(shortlist.__file__).parents[1])},
     )
     return set(run.stdout.split())
 

@@ -319,7 +319,7 @@ def test_a_missing_id_is_refused() -> None:
         fitted("ease").recommend(users=pl.Series(["u1", None]))
 
 
-@pytest.mark.parametrize("where", ["yaer > 1990", "year >", "title"])
+@pytest.mark.parametrize("where", ["years > 1990", "year >", "title"])
 def test_a_bad_condition_is_a_readable_error(where: str) -> None:
     with pytest.raises(ShortlistError):
         fitted("ease").recommend(user="u1", where=where)
@@ -375,8 +375,8 @@ def test_standing_rules_may_be_replaced() -> None:
 
 
 def test_a_rule_that_cannot_be_kept_fails_before_anything_is_trained() -> None:
-    rec = Recommender(EASE(), rules=(Where("yaer >= 1990"),))
-    with pytest.raises(ConfigError, match="yaer"):
+    rec = Recommender(EASE(), rules=(Where("years >= 1990"),))
+    with pytest.raises(ConfigError, match="years"):
         rec.fit(world())
     with pytest.raises(NotReadyError):
         rec.retrievers[0].state()

@@ -116,7 +116,7 @@ def test_a_condition_is_never_run() -> None:
 
 def test_a_condition_on_a_missing_column_names_the_near_one() -> None:
     with pytest.raises(ConfigError, match="year"):
-        Where("yaer >= 1990").mask(SNAPSHOT)
+        Where("years >= 1990").mask(SNAPSHOT)
 
 
 def test_an_unknown_kind_is_refused() -> None:
