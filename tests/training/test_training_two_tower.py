@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shortlist.data.features import History, Number
 from shortlist.data.graphs import run_graph
 from shortlist.data.interactions import Interactions
-from shortlist.data.sides import encode_all
+from shortlist.data.sides import encode_all, learn_context
 from shortlist.data.snapshot import Snapshot
 from shortlist.errors import TrainingError
 from shortlist.testing import small_world
@@ -19,7 +19,7 @@ from shortlist.testing import small_world
 torch = pytest.importorskip("torch")
 
 from shortlist.training.settings import TowerSettings  # noqa: E402
-from shortlist.training.two_tower import TowerArrays, _Trainer, train_towers  # noqa: E402
+from shortlist.training.two_tower import TowerInputs, Towers, _Trainer, train_towers  # noqa: E402
 
 PLAIN = {"dropout": 0.0, "unknown_share": 0.0, "weight_decay": 0.0, "optimizer": "adagrad"}
 
@@ -30,15 +30,18 @@ def settings(**changes: Any) -> TowerSettings:
 
 def trainer(train: Interactions, **changes: Any) -> _Trainer:
     chosen = settings(**changes)
-    return _Trainer(
-        chosen, train, *encode_all(train, chosen.user, chosen.item, liked_only=True)
-    )
+    sides = encode_all(train, chosen.user, chosen.item, liked_only=True)
+    return _Trainer(chosen, train, TowerInputs(*sides, learn_context(train, chosen.context)))
 
 
 def fit(train: Interactions, validate: Any = None, **changes: Any) -> Any:
     chosen = settings(**changes)
     sides = encode_all(train, chosen.user, chosen.item, liked_only=True)
-    return train_towers(chosen, train, *sides, validate)
+    inputs = TowerInputs(*sides, learn_context(train, chosen.context))
+    towers, epochs, failure = train_towers(chosen, train, inputs, validate)
+    if failure is not None:
+        raise failure
+    return towers.user, towers.item, epochs
 
 
 def repeating_world(*, times: bool) -> Interactions:
@@ -156,8 +159,8 @@ def test_a_loss_that_explodes_is_an_error_that_names_the_step() -> None:
 def test_early_stop_hands_back_the_towers_of_the_best_epoch() -> None:
     figures, seen = iter([0.1, 0.4, 0.4, 0.2, 0.1]), []
 
-    def validate(user: TowerArrays, item: TowerArrays) -> float:
-        seen.append((user.table, item.table))
+    def validate(towers: Towers) -> float:
+        seen.append((towers.user.table, towers.item.table))
         return next(figures)
 
     user, item, epochs = fit(small_world(), validate, epochs=20, patience=3)
@@ -169,8 +172,8 @@ def test_early_stop_hands_back_the_towers_of_the_best_epoch() -> None:
 def test_what_validation_sees_is_what_is_handed_back() -> None:
     heads = []
 
-    def validate(user: TowerArrays, item: TowerArrays) -> float:
-        heads.append((user.head, item.head))
+    def validate(towers: Towers) -> float:
+        heads.append((towers.user.head, towers.item.head))
         return float(len(heads))
 
     user, _, _ = fit(small_world(), validate, layers=(6,), normalize=True)
@@ -232,10 +235,10 @@ def test_the_plain_loop_has_the_same_loss_curve(tutorial: bool) -> None:
             total += loss.item()
         plain.append(total / len(train))
     sides = encode_all(train, chosen.user, chosen.item, liked_only=True)
-    user, item, epochs = train_towers(chosen, train, *sides, None)
+    towers, epochs, _ = train_towers(chosen, train, TowerInputs(*sides), None)
     assert_allclose([epoch.loss for epoch in epochs], plain, rtol=1e-4)
-    assert_allclose(user.table, tables[0].detach().numpy(), atol=1e-3)
-    assert_allclose(item.table, tables[1].detach().numpy(), atol=1e-3)
+    assert_allclose(towers.user.table, tables[0].detach().numpy(), atol=1e-3)
+    assert_allclose(towers.item.table, tables[1].detach().numpy(), atol=1e-3)
 
 
 def test_numbers_far_out_do_not_stop_the_training() -> None:

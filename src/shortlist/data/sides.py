@@ -247,6 +247,25 @@ def encode_all(
     )
 
 
+def learn_context(
+    train: Interactions, declared: Sequence[Declared]
+) -> tuple[Side, sp.csr_array] | None:
+    """Learn columns that are known at the time of asking, and encode them for the rows of train.
+
+    Args:
+        train: the rows; the liked ones teach.
+        declared: columns of the interactions, or feature objects; none is fine.
+
+    Returns:
+        The side and (rows, columns) encoded lines; None where nothing is declared.
+    """
+    if not declared:
+        return None
+    table = train.table.drop("user_id", "item_id")
+    side = Side.learn(declared, id_name="", n_rows=0, table=table, in_train=train.liked)
+    return side, side.encode(np.full(len(train), -1, np.int32), table)
+
+
 def _check_history(history: History, n_items: int) -> int:
     if n_items == 0:
         msg = "a History belongs to the users' side; it is the mean of a user's latest items"

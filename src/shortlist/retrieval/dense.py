@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from shortlist.data.eligible import Eligible
 from shortlist.data.queries import Queries
 from shortlist.data.topk import TopK
+from shortlist.errors import ConfigError
 from shortlist.index.select import check_asked, select_top_k
 
 _CELLS = 1 << 22  # scores per block: 16 MB
@@ -82,7 +83,13 @@ def excluding_itself(rows: NDArray[np.int32], eligible: Eligible | None) -> Elig
 
     Returns:
         Eligible over n questions.
+
+    Raises:
+        ConfigError: a row is no item.
     """
+    if (rows < 0).any():
+        msg = f"question {int((rows < 0).argmax())} names no item (row -1); look the item up first"
+        raise ConfigError(msg)
     offsets = np.arange(len(rows) + 1, dtype=np.int64)
     return (eligible or Eligible.of(len(rows))).excluding(rows, offsets)
 

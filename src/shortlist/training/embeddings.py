@@ -11,7 +11,7 @@ from shortlist.data.ragged import take_lines
 from shortlist.training.settings import TrainingSettings
 
 _ADAM_MEMORY = (0.9, 0.999)
-ADAGRAD_START = 0.1  # as in TensorFlow
+ADAGRAD_START, ADAGRAD_EPSILON = 0.1, 1e-7  # as in TensorFlow
 
 
 class EmbeddingTable:
@@ -68,6 +68,18 @@ class EmbeddingTable:
             include_last_offset=True,
         )
 
+    def start_from(self, rows: NDArray[np.int32], vectors: NDArray[np.float32]) -> None:
+        """Start some rows of the table from given vectors.
+
+        Args:
+            rows: (n,) rows of the table.
+            vectors: (n, dim).
+        """
+        device = self.weight.device
+        self.weight[torch.from_numpy(rows.astype(np.int64)).to(device)] = torch.from_numpy(
+            vectors
+        ).to(device)
+
     @torch.no_grad()
     def step(self) -> None:
         """Update the rows read since the last step."""
@@ -79,7 +91,7 @@ class EmbeddingTable:
             grad, rows = leaf.grad, leaf.detach()
             if self._first is None:
                 second = self._second[touched].addcmul_(grad, grad)
-                move = grad / (second.sqrt() + 1e-7)
+                move = grad / (second.sqrt() + ADAGRAD_EPSILON)
             else:
                 keep, keep_square = _ADAM_MEMORY
                 first = self._first[touched].mul_(keep).add_(grad, alpha=1 - keep)

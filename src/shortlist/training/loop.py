@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from shortlist.errors import DataError, TrainingError
-from shortlist.training.embeddings import ADAGRAD_START, EmbeddingTable
+from shortlist.training.embeddings import ADAGRAD_EPSILON, ADAGRAD_START, EmbeddingTable
 from shortlist.training.settings import TrainingSettings
 
 
@@ -42,7 +42,7 @@ def run_epochs(
     title: str,
     validate: Callable[[], float] | None,
     keep: Callable[[], None],
-) -> list[Epoch]:
+) -> tuple[list[Epoch], TrainingError | None]:
     """Train.
 
     Args:
@@ -51,15 +51,15 @@ def run_epochs(
         settings: batch size, epochs, patience, seed, progress.
         title: words beside the progress bar.
         validate: figure of the model as it is, higher is better; None runs all the epochs.
-        keep: called whenever the model is the best so far (after the last epoch without validation).
+        keep: called whenever the model is the best so far (after every epoch without validation).
 
     Returns:
-        One record per epoch.
+        One record per good epoch, and what stopped the training early, if anything did.
 
     Raises:
         DataError: there is no row to learn from.
-        TrainingError: the loss or the validation figure is not finite; of a loss, the message names
-            the step and its rows.
+        TrainingError: the loss or the validation figure is not finite in the first epoch, so that
+            there is no good one to keep; of a loss, the message names the step and its rows.
     """
     rows = len(table_rows)
     if not rows:
@@ -82,27 +82,32 @@ def run_epochs(
         for number in range(1, settings.epochs + 1):
             began = time.perf_counter()
             order = rng.permutation(rows)
-            losses = []
-            for start in range(0, rows, settings.batch_size):
-                batch = order[start : start + settings.batch_size]
-                losses.append(step(batch) * len(batch))
-                bar.advance(task)
-            loss = _finite_mean(losses, number, settings.batch_size, table_rows[order])
-            seconds = time.perf_counter() - began
-            figure = _finite(validate(), number) if validate is not None else None
+            total = 0.0
+            try:
+                for first in range(0, rows, settings.batch_size):
+                    batch = order[first : first + settings.batch_size]
+                    total += len(batch) * _finite(
+                        step(batch), number, 1 + first // settings.batch_size, table_rows[batch]
+                    )
+                    bar.advance(task)
+                seconds = time.perf_counter() - began
+                figure = None if validate is None else _finite_figure(validate(), number)
+            except TrainingError as error:
+                if not history:
+                    raise
+                return history, error
+            loss = total / rows
             history.append(Epoch(number, loss, figure, seconds))
             said = "" if figure is None else f", validation {figure:.4f}"
             bar.update(task, figures=f"epoch {number}: loss {loss:.4f}{said}")
             if figure is None:
-                continue
-            if figure > best:
+                keep()
+            elif figure > best:
                 best, best_epoch = figure, number
                 keep()
             elif number - best_epoch >= settings.patience:
                 break
-        if validate is None:
-            keep()
-    return history
+    return history, None
 
 
 Kept = tuple[list[NDArray[np.float32]], list[dict[str, torch.Tensor]]]
@@ -125,22 +130,18 @@ def keep_copy(tables: list[EmbeddingTable], heads: Sequence[torch.nn.Module]) ->
     return [table.numpy() for table in tables], states
 
 
-def _finite_mean(
-    losses: list[torch.Tensor], epoch: int, size: int, table_rows: NDArray[np.int64]
-) -> float:
-    values = torch.stack(losses)
-    if not bool(torch.isfinite(values).all()):
-        step = int((~torch.isfinite(values)).int().argmax())
-        some = table_rows[step * size : (step + 1) * size][:5].tolist()
+def _finite(loss: torch.Tensor, epoch: int, step: int, table_rows: NDArray[np.int64]) -> float:
+    value = float(loss)
+    if not math.isfinite(value):
         msg = (
-            f"the loss of epoch {epoch}, step {step + 1} is not finite (rows {some}, ... of train). "
+            f"the loss of epoch {epoch}, step {step} is not finite (rows {table_rows[:5].tolist()}, ... of train). "
             "Lower learning_rate, or look for extreme numbers in the features"
         )
         raise TrainingError(msg)
-    return float(values.sum()) / len(table_rows)
+    return value
 
 
-def _finite(figure: float, epoch: int) -> float:
+def _finite_figure(figure: float, epoch: int) -> float:
     if not math.isfinite(figure):
         msg = f"the validation figure of epoch {epoch} is {figure}. Lower learning_rate, or look for extreme numbers in validation"
         raise TrainingError(msg)
@@ -189,7 +190,10 @@ def dense_optimizer(
     """
     if settings.optimizer == "adagrad":
         return torch.optim.Adagrad(
-            parameters, lr=settings.learning_rate, initial_accumulator_value=ADAGRAD_START
+            parameters,
+            lr=settings.learning_rate,
+            initial_accumulator_value=ADAGRAD_START,
+            eps=ADAGRAD_EPSILON,
         )
     return torch.optim.AdamW(
         parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay

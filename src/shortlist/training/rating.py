@@ -59,7 +59,7 @@ def train_rating(
     figure: Callable[[], float] | None = (
         None if validate is None else lambda: -trainer.rmse(validate)
     )
-    epochs = run_epochs(
+    epochs, failure = run_epochs(
         np.arange(len(train)),
         trainer.step,
         settings=settings,
@@ -67,6 +67,8 @@ def train_rating(
         validate=figure,
         keep=keep,
     )
+    if failure is not None:
+        raise failure
     tables, layers = best[0]
     trainer.head.load_state_dict(layers[0])
     return tables[0], tables[1], export_graph(trainer.head, 2 * settings.dim), epochs
@@ -116,11 +118,8 @@ class _Trainer:
             pooled.append(table.pool(lines)[torch.from_numpy(inverse).to(self.device)])
         predicted = self.head(torch.cat(pooled, dim=1))  # (batch,)
         error = F.mse_loss(predicted, self.ratings[batch].to(self.device), reduction="none")
-        loss = (
-            error.mean()
-            if self.weights is None
-            else (error * self.weights[batch].to(self.device)).mean()
-        )
+        weights = None if self.weights is None else self.weights[batch].to(self.device)
+        loss = error.mean() if weights is None else (error * weights).sum() / weights.sum()
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()

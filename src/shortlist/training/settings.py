@@ -1,10 +1,17 @@
 """Settings of the models that are trained: written once, torch-free, so that the models can be them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from shortlist.data.features import Declared, History
+from shortlist.data.vocabulary import IdColumn
 from shortlist.errors import ConfigError
+
+StartVectors: TypeAlias = tuple[IdColumn, NDArray[np.floating[Any]]]
 
 
 @dataclass(kw_only=True)
@@ -76,6 +83,19 @@ class TowerSettings(TrainingSettings):
         temperature: divides the dot products.
         logq: whether logits are corrected for how often an item is drawn as a negative.
         mask_repeats: whether a row's own item, drawn by other rows, is left out of its negatives.
+        context: columns of the interactions that are known at the time of asking, such as
+            ``Bucket("timestamp")``; the query tower reads them. Whoever asks without gets the mean.
+        hard_negatives: learn from only this many of a row's highest-scoring negatives; 0: from all.
+        extra_negatives: items drawn evenly from the catalogue beside each batch's own.
+        user_tower: a ``torch.nn.Module`` from pooled (n, dim) to (n, width), instead of ``layers``.
+        item_tower: likewise, with the same width.
+        loss: called as ``loss(queries, items, pair_query, pair_item, *, item_counts, log_frequency,
+            weights)`` with the shapes of :func:`shortlist.nn.losses.in_batch_softmax`, instead of it;
+            returns the mean loss of the batch.
+        start_users: (ids, (n, dim) vectors) that the users' id embeddings start from.
+        start_items: likewise for the items.
+        index: ``"exact"``, or a FAISS factory string such as ``"HNSW32"``.
+        index_effort: how much of a FAISS index a search visits.
     """
 
     dim: int = 64
@@ -86,6 +106,16 @@ class TowerSettings(TrainingSettings):
     temperature: float = 1.0
     logq: bool = True
     mask_repeats: bool = True
+    context: Sequence[Declared] = ()
+    hard_negatives: int = 0
+    extra_negatives: int = 0
+    user_tower: Any = None
+    item_tower: Any = None
+    loss: Callable[..., Any] | None = None
+    start_users: StartVectors | None = None
+    start_items: StartVectors | None = None
+    index: str = "exact"
+    index_effort: int = 128
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -98,6 +128,17 @@ class TowerSettings(TrainingSettings):
         self.layers = tuple(self.layers)
         if self.dim < 1 or any(width < 1 for width in self.layers):
             msg = f"dim and layers must be at least 1; got {self.dim} and {self.layers}"
+            raise ConfigError(msg)
+        self.context = _features("context", self.context)
+        for name in ("hard_negatives", "extra_negatives"):
+            if getattr(self, name) < 0:
+                msg = f"{name} must not be negative; got {getattr(self, name)}"
+                raise ConfigError(msg)
+        if self.index_effort < 1:
+            msg = f"index_effort must be at least 1; got {self.index_effort}"
+            raise ConfigError(msg)
+        if (self.user_tower is not None or self.item_tower is not None) and self.layers:
+            msg = "give layers, or towers of your own, not both"
             raise ConfigError(msg)
         if not self.temperature > 0:
             msg = f"temperature must be positive; got {self.temperature}"

@@ -8,11 +8,13 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from shortlist.data.interactions import Interactions
 from shortlist.data.ragged import beside, mean_lines
 from shortlist.data.sides import Side
-from shortlist.nn.losses import in_batch_softmax
+from shortlist.errors import ConfigError, TrainingError
+from shortlist.nn.losses import hard_negative_softmax, in_batch_softmax
 from shortlist.nn.towers import Head
 from shortlist.training.embeddings import EmbeddingTable, take_csr
 from shortlist.training.graphs import export_graph
@@ -24,7 +26,7 @@ from shortlist.training.loop import (
     pick_device,
     run_epochs,
 )
-from shortlist.training.settings import TowerSettings
+from shortlist.training.settings import StartVectors, TowerSettings
 
 Vectors = NDArray[np.float64]
 
@@ -44,122 +46,156 @@ class TowerArrays:
     graph: bytes | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Towers:
+    """Both towers.
+
+    Attributes:
+        user: the query tower.
+        item: the candidate tower.
+        context: (columns, dim) float32 embeddings of what is known at the time of asking, or None.
+    """
+
+    user: TowerArrays
+    item: TowerArrays
+    context: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class TowerInputs:
+    """What the towers read.
+
+    Attributes:
+        sides: features of users and of items.
+        static: (n_users + 1, ...) and (n_items + 1, ...) encoded features, the last line unknown.
+        context: features of the asking and their (rows, ...) encoded lines, or None.
+    """
+
+    sides: tuple[Side, Side]
+    static: tuple[sp.csr_array, sp.csr_array]
+    context: tuple[Side, sp.csr_array] | None = None
+
+
 def train_towers(
     settings: TowerSettings,
     train: Interactions,
-    sides: tuple[Side, Side],
-    static: tuple[sp.csr_array, sp.csr_array],
-    validate: Callable[[TowerArrays, TowerArrays], float] | None,
-) -> tuple[TowerArrays, TowerArrays, list[Epoch]]:
+    inputs: TowerInputs,
+    validate: Callable[[Towers], float] | None,
+) -> tuple[Towers, list[Epoch], TrainingError | None]:
     """Train a query tower and a candidate tower on the liked rows.
 
     Args:
         settings: of the towers and the training.
         train: the rows.
-        sides: features of users and of items.
-        static: (n_users + 1, ...) and (n_items + 1, ...) encoded features, the last line unknown.
+        inputs: what the towers read of them.
         validate: figure of towers that are not final, higher is better; None runs all epochs.
 
     Returns:
-        The user tower, the item tower, and a record of the epochs.
+        The towers, a record of the epochs, and what stopped the training early: the towers are
+        then those of the last good epoch.
+
+    Raises:
+        TrainingError: training went wrong in its first epoch.
     """
-    trainer = _Trainer(settings, train, sides, static)
+    trainer = _Trainer(settings, train, inputs)
     best: list[Kept] = []
 
     def keep() -> None:
         best[:] = [keep_copy(trainer.tables, trainer.heads)]
 
-    epochs = run_epochs(
+    epochs, failure = run_epochs(
         trainer.table_rows,
         trainer.step,
         settings=settings,
         title="two towers",
-        validate=None if validate is None else lambda: validate(*trainer.trial()),
+        validate=None if validate is None else lambda: validate(trainer.trial()),
         keep=keep,
     )
-    user, item = (
-        _finished(table, head, state)
-        for table, head, state in zip(best[0][0], trainer.heads, best[0][1], strict=True)
-    )
-    return user, item, epochs
+    tables, states = best[0]
+    heads = zip(tables[:2], trainer.heads, states, strict=True)
+    user, item = (_finished(table, head, state) for table, head, state in heads)
+    return Towers(user, item, *tables[2:]), epochs, failure
 
 
 def _finished(
-    table: NDArray[np.float32], head: Head, state: dict[str, torch.Tensor]
+    table: NDArray[np.float32], head: nn.Module, state: dict[str, Tensor]
 ) -> TowerArrays:
-    if head.is_identity:
+    if _is_identity(head):
         return TowerArrays(table)
     head.load_state_dict(state)
     return TowerArrays(table, graph=export_graph(head, table.shape[1]))
 
 
+def _is_identity(head: nn.Module) -> bool:
+    return isinstance(head, Head) and head.is_identity
+
+
 class _Trainer:
     def __init__(
-        self,
-        settings: TowerSettings,
-        train: Interactions,
-        sides: tuple[Side, Side],
-        static: tuple[sp.csr_array, sp.csr_array],
+        self, settings: TowerSettings, train: Interactions, inputs: TowerInputs
     ) -> None:
         self.settings = settings
-        self.sides = sides
-        self.static = static
+        self.sides, self.static = inputs.sides, inputs.static
         order = self.table_rows = train.time_order[train.liked[train.time_order]]
         self.user_rows = train.user_rows[order]
         self.item_rows = train.item_rows[order]
         self.weights = None if train.weights is None else train.weights[order]
+        self.context = None if inputs.context is None else take_csr(inputs.context[1], order)
         self.ordered = train.timestamps is not None
         counts = np.bincount(self.user_rows, minlength=len(train.user_vocabulary))
         self.starts = np.concatenate([[0], np.cumsum(counts)])
-        shares = np.bincount(self.item_rows, minlength=len(train.item_vocabulary)) / max(
-            1, len(order)
-        )
-        self.log_shares = np.log(np.maximum(shares, 1e-12)).astype(np.float32)
+        self.n_items = len(train.item_vocabulary)
+        self.log_shares = self._log_shares()
         self.device = pick_device(settings.device)
         self.rng = np.random.default_rng([settings.seed, 1])
         generator = torch.Generator().manual_seed(settings.seed)
         torch.manual_seed(settings.seed)  # dropout draws from the global generator
+        read = [*self.sides, *([] if inputs.context is None else [inputs.context[0]])]
         self.tables = [
             EmbeddingTable(side.columns, settings.dim, settings, generator, self.device)
-            for side in sides
+            for side in read
         ]
-        self.heads = [
-            Head(
-                settings.dim,
-                settings.layers,
-                dropout=settings.dropout,
-                normalize=settings.normalize,
-            ).to(self.device)
-            for _ in sides
-        ]
+        vocabularies = (train.user_vocabulary, train.item_vocabulary)
+        starts = (settings.start_users, settings.start_items)
+        for table, side, vocabulary, start in zip(
+            self.tables[:2], self.sides, vocabularies, starts, strict=True
+        ):
+            if start is not None:
+                table.start_from(*_start_rows(start, side, vocabulary.rows(start[0]), settings))
+        own = (settings.user_tower, settings.item_tower)
+        self.heads = [self._head(given).to(self.device) for given in own]
+        _check_widths(self.heads, settings.dim, self.device)
         dense = [p for head in self.heads for p in head.parameters()]
         self.optimizer = dense_optimizer(dense, settings) if dense else None
 
-    def step(self, rows: NDArray[np.int64]) -> torch.Tensor:
-        if self.sides[0].history:
+    def step(self, rows: NDArray[np.int64]) -> Tensor:
+        if self.sides[0].history or self.context is not None:
             pair_query, askers = np.arange(len(rows)), self.user_rows[rows]
         else:  # equal users have equal inputs: each is computed once
             rows = rows[np.argsort(self.user_rows[rows], kind="stable")]
             askers, pair_query = np.unique(self.user_rows[rows], return_inverse=True)
-        items, pair_item = np.unique(self.item_rows[rows], return_inverse=True)
+        drawn = self.rng.integers(0, self.n_items, self.settings.extra_negatives)
+        items, at, counts = np.unique(
+            np.concatenate([self.item_rows[rows], drawn]),
+            return_inverse=True,
+            return_counts=True,
+        )
         lines = self._lines(0, askers)
         if self.sides[0].history:
             lines = beside([lines, self._histories(rows)])
-        queries = self.heads[0](self.tables[0].pool(lines))  # (u, dim)
-        vectors = self.heads[1](self.tables[1].pool(self._lines(1, items)))  # (v, dim)
-        loss = in_batch_softmax(
+        pooled = self.tables[0].pool(lines)  # (u, dim)
+        if self.context is not None:
+            pooled = pooled + self.tables[2].pool(take_csr(self.context, rows))
+        queries = self.heads[0](pooled)  # (u, width)
+        vectors = self.heads[1](self.tables[1].pool(self._lines(1, items)))  # (v, width)
+        loss = self._loss(
             queries,
             vectors,
-            torch.from_numpy(pair_query).to(self.device),
-            torch.from_numpy(pair_item).to(self.device),
-            log_frequency=torch.from_numpy(self.log_shares[items]).to(self.device)
-            if self.settings.logq
-            else None,
-            weights=None
-            if self.weights is None
-            else torch.from_numpy(self.weights[rows]).to(self.device),
-            temperature=self.settings.temperature,
-            mask_repeats=self.settings.mask_repeats,
+            self._tensor(pair_query),
+            self._tensor(at[: len(rows)]),
+            item_counts=self._tensor(counts),
+            log_frequency=self._tensor(self.log_shares[items]) if self.settings.logq else None,
+            weights=None if self.weights is None else self._tensor(self.weights[rows]),
         )
         if self.optimizer is not None:
             self.optimizer.zero_grad()
@@ -170,15 +206,58 @@ class _Trainer:
             self.optimizer.step()
         return loss.detach()
 
-    def trial(self) -> tuple[TowerArrays, TowerArrays]:
+    def trial(self) -> Towers:
         user, item = (
             TowerArrays(table.numpy(), head=self._answer(head))
-            for table, head in zip(self.tables, self.heads, strict=True)
+            for table, head in zip(self.tables[:2], self.heads, strict=True)
         )
-        return user, item
+        return Towers(user, item, *(table.numpy() for table in self.tables[2:]))
 
-    def _answer(self, head: Head) -> Callable[[Vectors], Vectors] | None:
-        if head.is_identity:
+    def _loss(
+        self,
+        *arrays: Tensor,  # queries, items, pair_query, pair_item
+        item_counts: Tensor,
+        log_frequency: Tensor | None,
+        weights: Tensor | None,
+    ) -> Tensor:
+        chosen = self.settings
+        loss: Callable[..., Tensor] = in_batch_softmax
+        more: dict[str, object] = {
+            "temperature": chosen.temperature,
+            "mask_repeats": chosen.mask_repeats,
+        }
+        if chosen.hard_negatives:
+            loss = hard_negative_softmax
+            more = {"temperature": chosen.temperature, "hardest": chosen.hard_negatives}
+        if chosen.loss is not None:
+            loss, more = chosen.loss, {}
+        return loss(
+            *arrays,
+            item_counts=item_counts,
+            log_frequency=log_frequency,
+            weights=weights,
+            **more,
+        )
+
+    def _log_shares(self) -> NDArray[np.float32]:
+        # of what a batch's columns are drawn from: its rows, and the extra negatives
+        shares = np.bincount(self.item_rows, minlength=self.n_items) / max(
+            1, len(self.item_rows)
+        )
+        extra, rows = self.settings.extra_negatives, self.settings.batch_size
+        mixed = (rows * shares + extra / max(1, self.n_items)) / (rows + extra)
+        return np.log(np.maximum(mixed, 1e-12)).astype(np.float32)
+
+    def _head(self, given: nn.Module | None) -> nn.Module:
+        if given is not None:
+            return copy.deepcopy(given)  # a second fit starts where the first did
+        chosen = self.settings
+        return Head(
+            chosen.dim, chosen.layers, dropout=chosen.dropout, normalize=chosen.normalize
+        )
+
+    def _answer(self, head: nn.Module) -> Callable[[Vectors], Vectors] | None:
+        if _is_identity(head):
             return None
         frozen = copy.deepcopy(head).cpu().double().eval()
 
@@ -187,6 +266,9 @@ class _Trainer:
             return np.asarray(frozen(torch.from_numpy(pooled)).numpy(), np.float64)
 
         return answer
+
+    def _tensor(self, array: NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
 
     def _lines(self, number: int, rows: NDArray[np.int32]) -> sp.csr_array:
         return self.sides[number].hiding_ids(
@@ -220,3 +302,38 @@ class _Trainer:
         )
         lines.data[:] = 1.0  # an item seen twice counts once, as in answering
         return mean_lines(lines)
+
+
+def _start_rows(
+    start: StartVectors, side: Side, rows: NDArray[np.int32], settings: TowerSettings
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    vectors = np.asarray(start[1], np.float32)
+    if not side.has_id or vectors.shape != (len(rows), settings.dim):
+        msg = (
+            f"start vectors are ({len(rows)}, {settings.dim}) for a side that reads its id; got {vectors.shape}. "
+            "Give one vector per id, as wide as dim"
+        )
+        raise ConfigError(msg)
+    return rows[rows >= 0], vectors[rows >= 0]
+
+
+def _check_widths(heads: list[nn.Module], dim: int, device: torch.device) -> None:
+    widths = []
+    for name, head in zip(("user_tower", "item_tower"), heads, strict=True):
+        training = head.training
+        try:
+            with torch.no_grad():
+                shape = tuple(head.eval()(torch.zeros(2, dim, device=device)).shape)
+        except RuntimeError as error:
+            msg = f"{name} must take (n, {dim}), the pooled features; it raised: {error}"
+            raise ConfigError(msg) from None
+        head.train(training)
+        if len(shape) != 2 or shape[0] != 2:
+            msg = (
+                f"{name} must give one vector per line, (2, width) for (2, {dim}); got {shape}"
+            )
+            raise ConfigError(msg)
+        widths.append(shape[1])
+    if widths[0] != widths[1]:
+        msg = f"the towers must give vectors of one width; user_tower gives {widths[0]}, item_tower {widths[1]}"
+        raise ConfigError(msg)
