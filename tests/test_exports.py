@@ -41,8 +41,8 @@ def test_the_list_is_sorted_and_the_same_everywhere() -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'recomend'"):
-        _ = shortlist.recomend
+    with pytest.raises(AttributeError, match="no attribute 'recommendation'"):
+        _ = shortlist.recommendation
     assert not hasattr(shortlist, "torch")
 
 
