@@ -9,9 +9,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 import shortlist as sl
-from shortlist.cli.main import main
+from shortlist.cli.main import app, main
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -93,7 +94,7 @@ def test_words_that_mean_nothing(run: Run, bundle: Path, folder: Path, tmp_path:
     train = ("train", "--train", folder / "train.csv", "--out", tmp_path / "b")
     check_refused(run(*train, "--retrieve", "two-towers"), "Did you mean 'two-tower'")
     check_refused(run(*train, "--rank", "stars"), "choose among rating, bias")
-    check_refused(run(*train, "--holdout", "lastest"), "Did you mean 'latest'")
+    check_refused(run(*train, "--holdout", "latest-"), "Did you mean 'latest'")
     check_refused(run(*train, "--column", "user_id"), "OURS=THEIRS")
     check_refused(run(*train, "--positive", "stars >= 4"), "stars")
     check_refused(run(*train, "--on-bad-rows", "drop"), "quarantine")
@@ -254,3 +255,9 @@ def test_errors_reach_the_shell_as_2(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert not done.stdout
+
+
+def test_the_app_itself_answers_the_same_as_main(tmp_path: Path) -> None:
+    answer = CliRunner().invoke(app, ["verify", str(tmp_path)])
+    assert answer.exit_code == 2
+    assert "is no bundle" in answer.output

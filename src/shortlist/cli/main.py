@@ -10,8 +10,10 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from shortlist.cli import (
     audience,
@@ -31,8 +33,46 @@ from shortlist.errors import ShortlistError
 FAILED, DEFECT, INTERRUPTED = 2, 1, 130
 _FULL = "the disk is full; free some space"
 
+
+class Commands(TyperGroup):
+    """The commands, with errors turned into messages and exit codes."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command.
+
+        Args:
+            ctx: as the parser made it.
+
+        Returns:
+            What the command returns.
+
+        Raises:
+            OSError: the reader of our output has gone; the parser ends quietly.
+            Exit: with a code other than 0, after the message.
+        """
+        with _notes():
+            try:
+                return super().invoke(ctx)
+            except ShortlistError as error:
+                code = _failed(str(error))
+            except KeyboardInterrupt:
+                code = INTERRUPTED
+            except MemoryError:
+                code = _failed("the memory is full; take fewer rows, or close other programs")
+            except OSError as error:
+                if error.errno == errno.EPIPE:
+                    raise
+                code = _failed(_FULL if error.errno == errno.ENOSPC else str(error))
+            except Exception as error:
+                if type(error).__module__.partition(".")[0] in {"typer", "click"}:
+                    raise  # the parser's own: wrong usage, or --help
+                code = _defect(error)
+        raise typer.Exit(code)
+
+
 app = typer.Typer(
     name="shortlist",
+    cls=Commands,
     help="From a table of interactions to a served recommender. Start with: shortlist demo",
     no_args_is_help=True,
     add_completion=False,
@@ -80,23 +120,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Threads that wait by spinning steal the processor from each other wherever it has other work;
     # it must be said before numpy or torch start theirs.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    with _notes():
-        try:
-            app(args=None if arguments is None else list(arguments), prog_name="shortlist")
-        except SystemExit as leaving:
-            return _code(leaving)
-        except ShortlistError as error:
-            return _failed(str(error))
-        except KeyboardInterrupt:
-            return INTERRUPTED
-        except MemoryError:
-            return _failed(
-                "the memory does not suffice; take fewer rows, or close other programs"
-            )
-        except OSError as error:
-            return _failed(_FULL if error.errno == errno.ENOSPC else str(error))
-        except Exception as error:
-            return _defect(error)
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="shortlist")
+    except SystemExit as leaving:
+        return _code(leaving)
     return 0
 
 
