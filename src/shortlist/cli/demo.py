@@ -108,7 +108,9 @@ def demo(
     show(f"Written, loaded and asked again; same answers: {'yes' if same else 'NO'}")
     show(f"Kept at {out}" if out is not None else "Thrown away; --out DIR keeps it")
     heading(f"Done in {seconds:.0f} seconds")
-    show("Next: shortlist train --train ratings.csv --items movies.csv --out movies.bundle")
+    show(
+        "Next: shortlist train --train movielens --out movies.bundle, then with a table of your own"
+    )
 
 
 class _Asked:
