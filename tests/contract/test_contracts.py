@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from shortlist.data.features import Category, History, Number, Tags, Text
+from shortlist.data.features import Bucket, Category, Hash, History, Number, Tags, Text
 from shortlist.data.protocols import Ranker, Retriever
 from shortlist.index.exact import ExactIndex
 from shortlist.ranking import Biases, RatingNetwork
-from shortlist.retrieval import EASE, Popularity, TwoTower
+from shortlist.retrieval import EASE, Alike, Content, Popularity, TwoTower
 from shortlist.testing import (
     EXACT_INDEX_CHECKS,
     INDEX_CHECKS,
@@ -31,6 +31,11 @@ RETRIEVERS: dict[str, Callable[[], Retriever]] = {
     "popular": Popularity,
     "best rated": partial(Popularity, by="rating", min_count=3),
     "recent": partial(Popularity, by="recent"),
+    "content": Content,
+    "content of two columns": partial(
+        Content, features=["genres", Bucket("year", 3)], dislike=0
+    ),
+    "alike": partial(Alike, features=["town", Bucket("age", 4)], neighbours=7),
     "towers of features": partial(
         TwoTower,
         dim=8,
@@ -38,6 +43,16 @@ RETRIEVERS: dict[str, Callable[[], Retriever]] = {
         batch_size=128,
         user=["user_id", "town", Number("age"), History(5)],
         item=["item_id", Tags("genres"), Text("title"), "year", Category("year")],
+    ),
+    "towers asked in a context": partial(
+        TwoTower,
+        dim=8,
+        epochs=2,
+        batch_size=128,
+        user=["user_id", Hash("town", 5)],
+        context=[Bucket("timestamp", 4)],
+        hard_negatives=5,
+        extra_negatives=10,
     ),
     "deep towers": partial(
         TwoTower,
@@ -53,6 +68,9 @@ RETRIEVERS: dict[str, Callable[[], Retriever]] = {
 }
 RANKERS: dict[str, Callable[[], Ranker]] = {
     "biases": Biases,
+    "crossed network": partial(
+        RatingNetwork, dim=8, epochs=2, batch_size=128, cross_layers=2, cross_rank=3
+    ),
     "network": partial(
         RatingNetwork,
         dim=8,

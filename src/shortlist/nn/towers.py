@@ -53,6 +53,38 @@ class Head(nn.Module):
         return F.normalize(vector, dim=1) if self.normalize else vector
 
 
+class Cross(nn.Module):
+    """A cross layer of DCN-v2: ``x0 * (W x + b) + x``, products of features by explicit degree.
+
+    Wang et al., "DCN V2: Improved Deep & Cross Network", WWW 2021.
+
+    Args:
+        width: of the input.
+        rank: of W; 0 for a full matrix, otherwise ``W = U V`` with U (width, rank).
+    """
+
+    def __init__(self, width: int, rank: int = 0) -> None:
+        super().__init__()
+        self.weight: nn.Module = nn.Linear(width, width)
+        if rank:
+            self.weight = nn.Sequential(
+                nn.Linear(width, rank, bias=False), nn.Linear(rank, width)
+            )
+
+    def forward(self, start: Tensor, x: Tensor) -> Tensor:
+        """Raise the degree by one.
+
+        Args:
+            start: (n, width) the input of the first cross layer.
+            x: (n, width) what the layer before gave.
+
+        Returns:
+            (n, width).
+        """
+        crossed: Tensor = start * self.weight(x) + x
+        return crossed
+
+
 class RatingHead(nn.Module):
     """A predicted rating from the pooled embeddings of a user and of an item.
 
@@ -61,10 +93,22 @@ class RatingHead(nn.Module):
         layers: widths of the hidden layers.
         dropout: share of the inputs of each layer set to zero in training.
         mean: the rating to start from.
+        cross_layers: how many cross layers the input passes before the dense ones.
+        cross_rank: rank of their matrices; 0 for full ones.
     """
 
-    def __init__(self, dim: int, layers: Sequence[int], *, dropout: float, mean: float) -> None:
+    def __init__(
+        self,
+        dim: int,
+        layers: Sequence[int],
+        *,
+        dropout: float,
+        mean: float,
+        cross_layers: int = 0,
+        cross_rank: int = 0,
+    ) -> None:
         super().__init__()
+        self.cross = nn.ModuleList(Cross(2 * dim, cross_rank) for _ in range(cross_layers))
         blocks: list[nn.Module] = []
         widths = [2 * dim, *layers]
         for inside, outside in pairwise(widths):
@@ -81,5 +125,8 @@ class RatingHead(nn.Module):
         Returns:
             (n,) ratings.
         """
-        rating: Tensor = self.layers(pooled)
+        x = pooled
+        for layer in self.cross:
+            x = layer(pooled, x)
+        rating: Tensor = self.layers(x)
         return torch.squeeze(rating, 1)

@@ -1,6 +1,11 @@
 """Stage 2: a few hundred candidates to a shortlist."""
 
+from collections.abc import Mapping
+
+from shortlist.data.protocols import Ranker
 from shortlist.ranking.biases import Biases
 from shortlist.ranking.network import RatingNetwork
 
-__all__ = ["Biases", "RatingNetwork"]
+RANKERS: Mapping[str, type[Ranker]] = {kind.name: kind for kind in (Biases, RatingNetwork)}
+
+__all__ = ["RANKERS", "Biases", "RatingNetwork"]

@@ -27,16 +27,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import polars as pl
 
 from shortlist.data.catalogue import Catalogue
-from shortlist.data.protocols import Fittable, Json, Ranker, Retriever, State
+from shortlist.data.protocols import Fittable, Json, State
 from shortlist.data.snapshot import Histories, Snapshot
 from shortlist.data.vocabulary import Vocabulary
 from shortlist.errors import BundleError
-from shortlist.ranking import Biases, RatingNetwork
+from shortlist.ranking import RANKERS
 from shortlist.recommender.files import RESTORE, check_files
 from shortlist.recommender.publishing import publish
 from shortlist.recommender.rules import check_known, rule_from_json
 from shortlist.recommender.tensors import read_tensors, tensor_bytes
-from shortlist.retrieval import EASE, Popularity, TwoTower
+from shortlist.retrieval import RETRIEVERS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,10 +45,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 HASH_UP_TO = 256_000_000  # bytes; larger files are hashed when publishing and by verify()
-_RETRIEVERS: Mapping[str, type[Retriever]] = {
-    kind.name: kind for kind in (Popularity, EASE, TwoTower)
-}
-_RANKERS: Mapping[str, type[Ranker]] = {kind.name: kind for kind in (Biases, RatingNetwork)}
 Part = TypeVar("Part")
 _POINTER = re.compile(r"(?P<version>\d{4,}) (?P<digest>[0-9a-f]{64})\n?")
 
@@ -164,7 +160,7 @@ def _manifest(recommender: "Recommender", files: dict[str, Json]) -> dict[str, J
 
 
 def _insist_rebuildable(recommender: "Recommender") -> None:
-    known: dict[str, type[Fittable]] = {**_RETRIEVERS, **_RANKERS}
+    known: dict[str, type[Fittable]] = {**RETRIEVERS, **RANKERS}
     for part in recommender.parts:
         if known.get(part.name) is not type(part):
             msg = f"a bundle cannot hold {type(part).__name__} (named {part.name!r}): it could not be rebuilt without running code. It can hold {sorted(known)}"
@@ -236,14 +232,14 @@ def _read(folder: Path, manifest: dict[str, Json]) -> "Recommender":
     return Recommender.from_parts(
         snapshot,
         retrieve=[
-            _kind(_RETRIEVERS, name).from_state(_state(folder, f"retrieve-{number}", manifest))
+            _kind(RETRIEVERS, name).from_state(_state(folder, f"retrieve-{number}", manifest))
             for number, name in enumerate(manifest["retrieve"])
         ],
         rank=None
         if rank is None
-        else _kind(_RANKERS, rank).from_state(_state(folder, "rank", manifest)),
+        else _kind(RANKERS, rank).from_state(_state(folder, "rank", manifest)),
         rules=[rule_from_json(rule["kind"], rule["settings"]) for rule in manifest["rules"]],
-        fallback=_kind(_RETRIEVERS, manifest["fallback"]).from_state(
+        fallback=_kind(RETRIEVERS, manifest["fallback"]).from_state(
             _state(folder, "fallback", manifest)
         ),
         candidates=manifest["candidates"],

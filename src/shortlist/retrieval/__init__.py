@@ -1,7 +1,16 @@
 """Stage 1: everything to a few hundred candidates."""
 
+from collections.abc import Mapping
+
+from shortlist.data.protocols import Retriever
+from shortlist.retrieval.alike import Alike
+from shortlist.retrieval.content import Content
 from shortlist.retrieval.ease import EASE
 from shortlist.retrieval.popularity import Popularity
 from shortlist.retrieval.two_tower import TwoTower
 
-__all__ = ["EASE", "Popularity", "TwoTower"]
+RETRIEVERS: Mapping[str, type[Retriever]] = {
+    kind.name: kind for kind in (Popularity, EASE, TwoTower, Content, Alike)
+}
+
+__all__ = ["EASE", "RETRIEVERS", "Alike", "Content", "Popularity", "TwoTower"]

@@ -5,6 +5,7 @@ the most similar users of train vote for what they liked, weighted by the cosine
 neighbours this is personal; with all users of equal columns it is popularity by segment.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -37,7 +38,7 @@ class Alike:
 
     name: ClassVar[str] = "alike"
 
-    features: tuple[Declared, ...]
+    features: Sequence[Declared]
     neighbours: int = 200
     prior: float = 20.0
     _side: Side | None = field(init=False, repr=False, default=None)

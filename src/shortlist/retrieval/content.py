@@ -6,6 +6,7 @@ Information Retrieval", 1971); the score is the cosine. An item that nobody rate
 like any other, so it can be recommended at once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -48,7 +49,7 @@ class Content:
 
     name: ClassVar[str] = "content"
 
-    features: tuple[Declared, ...] = ()
+    features: Sequence[Declared] = ()
     dislike: float = 0.5
     _items: sp.csr_array | None = field(init=False, repr=False, default=None)
 

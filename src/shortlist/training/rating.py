@@ -102,7 +102,12 @@ class _Trainer:
         ]
         mean = float(self.ratings.mean()) if len(train) else 0.0
         self.head = RatingHead(
-            settings.dim, settings.layers, dropout=settings.dropout, mean=mean
+            settings.dim,
+            settings.layers,
+            dropout=settings.dropout,
+            mean=mean,
+            cross_layers=settings.cross_layers,
+            cross_rank=settings.cross_rank,
         ).to(self.device)
         self.optimizer = dense_optimizer(list(self.head.parameters()), settings)
 

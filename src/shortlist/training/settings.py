@@ -154,12 +154,16 @@ class RatingSettings(TrainingSettings):
         user: features of the user; ``"user_id"`` and columns of the users' table.
         item: features of the item; ``"item_id"`` and columns of the catalogue.
         layers: widths of the hidden layers.
+        cross_layers: cross layers (DCN-v2) before them; none by default.
+        cross_rank: rank of the cross layers' matrices; 0 for full ones.
     """
 
     dim: int = 32
     user: Sequence[Declared] = ("user_id",)
     item: Sequence[Declared] = ("item_id",)
     layers: Sequence[int] = (256, 64)
+    cross_layers: int = 0
+    cross_rank: int = 0
     dropout: float = 0.2
     patience: int = 3
 
@@ -174,6 +178,9 @@ class RatingSettings(TrainingSettings):
         self.layers = tuple(self.layers)
         if self.dim < 1 or not self.layers or any(width < 1 for width in self.layers):
             msg = f"dim must be at least 1 and layers at least one width; got {self.dim} and {self.layers}"
+            raise ConfigError(msg)
+        if self.cross_layers < 0 or self.cross_rank < 0:
+            msg = f"cross_layers and cross_rank must not be negative; got {self.cross_layers} and {self.cross_rank}"
             raise ConfigError(msg)
         if any(isinstance(feature, History) for feature in self.user):
             msg = "the rating network does not read a History; leave it out of user"
