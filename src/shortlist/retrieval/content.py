@@ -204,7 +204,7 @@ class Content:
         return model
 
     def _found(self, table: pl.DataFrame) -> tuple[Declared, ...]:
-        found = self.features or tuple(name for name in _USUAL if name in table.columns)
+        found = tuple(self.features) or tuple(name for name in _USUAL if name in table.columns)
         if not found:
             msg = f"the catalogue has none of {_USUAL}; it has {table.columns}. Name its columns in features=, or give an items table"
             raise ConfigError(msg)
