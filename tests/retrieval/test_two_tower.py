@@ -4,7 +4,6 @@ import sys
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -119,7 +118,7 @@ def test_only_the_latest_of_a_history_are_read() -> None:
 def test_features_speak_for_users_and_items_that_train_never_saw() -> None:
     world = small_world(users=80, never_taken=8)
     model = tiny(user=["town"], item=[Tags("genres")], epochs=25, **ADDED).fit(world)
-    guest = Snapshot.of(world).guest([], users=pl.DataFrame({"town": ["town 2"]}))
+    guest = Snapshot.of(world).guest(about={"town": "town 2"})
     assert model.knows(guest).tolist() == [True]
     genres = world.catalogue.table["genres"].to_list()
     best = [genres[row] for row in model.retrieve(guest, 8).rows[0]]
@@ -131,9 +130,7 @@ def test_features_speak_for_users_and_items_that_train_never_saw() -> None:
 
 def test_knows_needs_a_column_that_the_towers_read() -> None:
     train = small_world()
-    with_town = Snapshot.of(train).guest(
-        [], users=pl.DataFrame({"town": ["town 1"], "age": [3]})
-    )
+    with_town = Snapshot.of(train).guest(about={"town": "town 1", "age": 3})
     assert tiny(user=["user_id", "town"]).fit(train).knows(with_town).tolist() == [True]
     assert tiny().fit(train).knows(with_town).tolist() == [False]
 

@@ -4,7 +4,7 @@ It is the door between the outside (ids) and the inside (rows): it makes the Que
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,7 +17,7 @@ from shortlist.data.interactions import Interactions
 from shortlist.data.queries import Queries
 from shortlist.data.ragged import take_lines
 from shortlist.data.vocabulary import IdColumn, UserOrItemId, Vocabulary, align, id_series
-from shortlist.errors import DataError, closest
+from shortlist.errors import ConfigError, DataError, closest
 
 _log = logging.getLogger(__name__)
 
@@ -202,17 +202,23 @@ class Snapshot:
         )
 
     def guest(
-        self, history: Iterable[UserOrItemId], *, users: pl.DataFrame | None = None
+        self,
+        history: Iterable[UserOrItemId] = (),
+        *,
+        about: Mapping[str, object] | None = None,
     ) -> Queries:
-        """The question of someone new, who brings a history of liked items.
+        """The question of someone new, who brings liked items, or columns of their own, or both.
 
         Args:
             history: item ids, or titles that only one item has, oldest first. Those that are not
                 known are left out with a logged warning.
-            users: one row of the guest's own columns, or None.
+            about: columns of the users' table -> the guest's values; the others are unknown.
 
         Returns:
             Queries of length 1.
+
+        Raises:
+            ConfigError: ``about`` names a column that the users' table lacks.
         """
         given = list(history)
         found = [self.find_item(item) for item in given]
@@ -227,8 +233,24 @@ class Snapshot:
         rows = np.array([row for row in found if row >= 0], np.int32)
         offsets = np.array([0, len(rows)], np.int64)
         return Queries(
-            np.array([-1], np.int32), rows, offsets, np.ones(len(rows), bool), users=users
+            np.array([-1], np.int32),
+            rows,
+            offsets,
+            np.ones(len(rows), bool),
+            users=self._stated(about or {}),
         )
+
+    def _stated(self, about: Mapping[str, object]) -> pl.DataFrame | None:
+        columns = (
+            [] if self.users is None else [c for c in self.users.columns if c != "user_id"]
+        )
+        for name in about:
+            if name not in columns:
+                msg = f"about names column {name!r}, which the users' table lacks; it has {columns}.{closest(name, columns)}"
+                raise ConfigError(msg)
+        if not columns:
+            return None
+        return pl.DataFrame({name: [about.get(name)] for name in columns}, strict=False)
 
     def find_item(self, item: UserOrItemId) -> int:
         """Find an item by id, or by a title that only one item has.

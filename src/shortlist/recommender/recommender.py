@@ -1,7 +1,7 @@
 """The recommender: the one object that is fitted, evaluated, saved, loaded and asked."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from shortlist.errors import ConfigError
 from shortlist.index.select import check_k
 from shortlist.recommender.audience import audience
 from shortlist.recommender.joined import Joined
+from shortlist.recommender.matching import match
 from shortlist.recommender.ratings import predict_for_user, predict_pairs
 from shortlist.recommender.rules import Allow, Deny, Rule, Seen, Where, listed
 from shortlist.recommender.stages import Answer, Stages
@@ -44,6 +45,8 @@ class Recommender(Joined):
         *,
         users: IdColumn | None = None,
         history: Iterable[UserOrItemId] | None = None,
+        about: Mapping[str, object] | None = None,
+        context: Mapping[str, object] | None = None,
         k: int = 10,
         where: str | None = None,
         allow: Iterable[UserOrItemId] | None = None,
@@ -56,6 +59,8 @@ class Recommender(Joined):
             user: one user's id; someone unknown gets the fallback.
             users: many ids, instead of ``user``.
             history: ids or unique titles that a guest likes, oldest first, instead of ``user``.
+            about: a guest's own columns, such as ``{"age": 30}``, beside or instead of ``history``.
+            context: columns known at the time of asking, for models that read them.
             k: how many items for each; fewer come back only where fewer are eligible.
             where: a condition on the catalogue, for this request only.
             allow: only these items (ids or unique titles), for this request only.
@@ -67,26 +72,55 @@ class Recommender(Joined):
             ``title``, ``score`` (of the last stage), ``source`` (the part that proposed it).
 
         Raises:
-            ConfigError: not exactly one of ``user``, ``users`` and ``history`` is given, or one
-                text stands where a list belongs.
+            ConfigError: not exactly one of ``user``, ``users`` and a guest (``history``,
+                ``about``) is given, or one text stands where a list belongs.
         """
-        if sum(given is not None for given in (user, users, history)) != 1:
-            msg = "say who is asking: exactly one of user=, users= and history="
+        guest = history is not None or about is not None
+        if (user is not None) + (users is not None) + guest != 1:
+            msg = "say who is asking: exactly one of user=, users= and, for a guest, history= or about="
             raise ConfigError(msg)
         check_k(k)
         k = min(k, self.snapshot.n_items)  # no more rows than that can come back
         rules: list[Rule] = [] if where is None else [Where(where)]
         rules += [] if allow is None else [Allow(listed("allow", allow))]
         rules += [] if deny is None else [Deny(listed("deny", deny))]
-        if history is not None:
-            queries = self.snapshot.guest(listed("history", history))
-            return self.table(self.answer(queries, k, rules=rules, keep_seen=keep_seen))
-        asking = (
-            [user] if user is not None else listed("users", users if users is not None else ())
-        )
-        ids = id_series(users if isinstance(users, pl.Series) else asking, name="user_id")
-        queries = self.snapshot.queries(ids)
+        ids = None
+        if guest:
+            queries = self.snapshot.guest(listed("history", history or ()), about=about)
+        else:
+            asking = users if user is None else [user]
+            given = asking if isinstance(asking, pl.Series) else listed("users", asking or ())
+            ids = id_series(given, name="user_id")
+            queries = self.snapshot.queries(ids)
+        if context is not None:
+            asked = pl.DataFrame({name: [value] for name, value in context.items()})
+            queries = replace(queries, context=pl.concat([asked] * len(queries)))
         return self.table(self.answer(queries, k, rules=rules, keep_seen=keep_seen), ids)
+
+    def match(
+        self,
+        like: Mapping[str, Sequence[object]],
+        *,
+        must: Sequence[str] = (),
+        must_not: Sequence[str] = (),
+        k: int = 10,
+    ) -> pl.DataFrame:
+        """Items for stated preferences, with the reasons; no history, no model.
+
+        Args:
+            like: column of the catalogue -> wanted values, or (low, high) of a number, such as
+                ``{"genres": ["Comedy", "Crime"], "year": (1990, 1999)}``.
+            must: conditions that must hold, such as ``["'Comedy' in genres"]``.
+            must_not: conditions that must not.
+            k: how many.
+
+        Returns:
+            ``rank``, ``item_id``, ``title``, ``score``, ``reasons``, and ``relaxed``: the
+            conditions that were dropped because nothing met them all.
+        """
+        conditions = (listed("must", must), listed("must_not", must_not))
+        must_hold, must_fail = ([str(text) for text in texts] for texts in conditions)
+        return match(self.snapshot, like, must_hold, must_fail, k, self._mask([]))
 
     def top(self, users: pl.Series, k: int, *, keep_seen: bool = False) -> TopK:
         """The same answers as rows.
@@ -156,14 +190,20 @@ class Recommender(Joined):
             where: a condition on the catalogue.
 
         Returns:
-            ``rank``, ``item_id``, ``title``, ``score``; never the item itself.
+            ``rank``, ``item_id``, ``title``, ``score``; never the item itself, nor a title twice.
         """
         check_k(k)
         row = np.array([self.snapshot.item_row(item)], np.int32)
+        titles = self.snapshot.catalogue.titles
+        other = titles != titles[int(row[0])]  # another edition of the item is no answer
+        repeats = len(titles) - titles.n_unique()
         mask = self._mask([] if where is None else [Where(where)])
-        k = min(k, self.snapshot.n_items)
-        top = self._personal[0].similar(row, k, Eligible.of(1, mask=mask))
-        return self.table(Answer(top, np.zeros_like(top.rows), ("",))).drop("source")
+        mask = other.to_numpy() if mask is None else mask & other.to_numpy()
+        wanted = min(k + repeats, self.snapshot.n_items)
+        top = self._personal[0].similar(row, wanted, Eligible.of(1, mask=mask))
+        found = self.table(Answer(top, np.zeros_like(top.rows), ("",))).drop("source")
+        folded = found.unique("title", keep="first", maintain_order=True).head(k)
+        return folded.with_columns(rank=pl.int_range(1, len(folded) + 1, dtype=pl.Int32))
 
     def audience(
         self, item: UserOrItemId, *, k: int = 1000, keep_seen: bool = False

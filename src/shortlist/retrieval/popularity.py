@@ -1,6 +1,6 @@
 """What everybody likes: the answer for whoever brings nothing, and the baseline to beat."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import ClassVar, Literal, Self, get_args
 
 import numpy as np
@@ -26,6 +26,8 @@ class Popularity:
         by: ``"count"``: liked rows per item. ``"rating"``: the Bayesian mean rating,
             ``(prior_count * mean of all + sum) / (prior_count + count)``. ``"recent"``: liked rows,
             each weighing half as much for every ``half_life_days`` of age.
+        min_mean: for ``"count"`` and ``"recent"``: items with a lower mean rating come after all the
+            others; None takes all.
         min_count: for ``"rating"``: items with fewer ratings come after all the others.
         prior_count: for ``"rating"``: how many average ratings each item starts with.
         half_life_days: for ``"recent"``.
@@ -34,6 +36,7 @@ class Popularity:
     name: ClassVar[str] = "popularity"
 
     by: By = "count"
+    min_mean: float | None = None
     min_count: int = 20
     prior_count: float = 10.0
     half_life_days: float = 90.0
@@ -73,7 +76,14 @@ class Popularity:
             latest = seconds.max() if len(seconds) else 0.0
             age = (latest - seconds[train.liked]) / _A_DAY
             weight = 2.0 ** (-age / self.half_life_days)
-        self._scores = np.bincount(rows, weight, minlength=n_items).astype(np.float32)
+        scores = np.bincount(rows, weight, minlength=n_items).astype(np.float64)
+        if self.min_mean is not None:
+            ratings = np.asarray(train.having("rating").ratings, np.float64)
+            count = np.bincount(train.item_rows, minlength=n_items)
+            total = np.bincount(train.item_rows, ratings, minlength=n_items)
+            below = (count == 0) | (total < self.min_mean * count)
+            scores[below] -= scores.max(initial=0.0) + 1  # they come last, in order
+        self._scores = scores.astype(np.float32)
         return self
 
     def settled(self) -> Self:
@@ -82,12 +92,7 @@ class Popularity:
         Returns:
             A Popularity with the same settings.
         """
-        return type(self)(
-            by=self.by,
-            min_count=self.min_count,
-            prior_count=self.prior_count,
-            half_life_days=self.half_life_days,
-        )
+        return replace(self)
 
     def knows(self, queries: Queries) -> NDArray[np.bool_]:
         """Everyone gets the same answer.
@@ -158,7 +163,8 @@ class Popularity:
         Returns:
             Settings and the score of each item.
         """
-        return State(asdict(self.settled()) | {"_scores": None}, {"scores": self._fitted()})
+        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        return State(settings, {"scores": self._fitted()})
 
     @classmethod
     def from_state(cls, state: State) -> Self:
@@ -170,10 +176,7 @@ class Popularity:
         Returns:
             A fitted Popularity.
         """
-        settings = {
-            key: value for key, value in state.config.items() if not key.startswith("_")
-        }
-        model = cls(**settings)
+        model = cls(**state.config)
         model._scores = np.asarray(state.arrays["scores"], np.float32)
         return model
 
