@@ -82,31 +82,31 @@ class EmbeddingTable:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Update the rows read since the last step."""
+        """Update the rows read since the last step; a row read several times learns from the sum."""
         setting = self._settings
         self._steps += 1
-        for touched, leaf in self._leaves:
-            if leaf.grad is None:
-                continue
-            grad, rows = leaf.grad, leaf.detach()
-            if self._first is None:
-                second = self._second[touched].addcmul_(grad, grad)
-                move = grad / (second.sqrt() + ADAGRAD_EPSILON)
-            else:
-                keep, keep_square = _ADAM_MEMORY
-                first = self._first[touched].mul_(keep).add_(grad, alpha=1 - keep)
-                second = (
-                    self._second[touched]
-                    .mul_(keep_square)
-                    .addcmul_(grad, grad, value=1 - keep_square)
-                )
-                self._first[touched] = first
-                size = (second / (1 - keep_square**self._steps)).sqrt_().add_(1e-8)
-                move = first / (1 - keep**self._steps) / size
-            self._second[touched] = second
-            shrunk = rows * (1 - setting.learning_rate * setting.weight_decay)
-            self.weight[touched] = shrunk.sub_(move, alpha=setting.learning_rate)
+        read = [(rows, leaf.grad) for rows, leaf in self._leaves if leaf.grad is not None]
         self._leaves.clear()
+        if not read:
+            return
+        touched, grad = read[0] if len(read) == 1 else _summed(read)
+        if self._first is None:
+            second = self._second[touched].addcmul_(grad, grad)
+            move = grad / (second.sqrt() + ADAGRAD_EPSILON)
+        else:
+            keep, keep_square = _ADAM_MEMORY
+            first = self._first[touched].mul_(keep).add_(grad, alpha=1 - keep)
+            second = (
+                self._second[touched]
+                .mul_(keep_square)
+                .addcmul_(grad, grad, value=1 - keep_square)
+            )
+            self._first[touched] = first
+            size = (second / (1 - keep_square**self._steps)).sqrt_().add_(1e-8)
+            move = first / (1 - keep**self._steps) / size
+        self._second[touched] = second
+        shrunk = self.weight[touched] * (1 - setting.learning_rate * setting.weight_decay)
+        self.weight[touched] = shrunk.sub_(move, alpha=setting.learning_rate)
 
     def numpy(self) -> NDArray[np.float32]:
         """A copy of the table.
@@ -115,6 +115,13 @@ class EmbeddingTable:
             (columns, dim) float32.
         """
         return self.weight.cpu().numpy().copy()
+
+
+def _summed(read: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    # each row once, with the sum of its gradients
+    every, grads = (torch.cat(parts) for parts in zip(*read, strict=True))
+    touched, at = torch.unique(every, return_inverse=True)
+    return touched, grads.new_zeros(len(touched), grads.shape[1]).index_add_(0, at, grads)
 
 
 def take_csr(matrix: sp.csr_array, lines: NDArray[np.integer]) -> sp.csr_array:
