@@ -55,9 +55,10 @@ def in_batch_softmax(
 
     Raises:
         ConfigError: ``temperature`` is not positive.
-        ShapeError: the arrays do not line up.
+        ShapeError: the arrays do not line up, or ``pair_query`` falls.
     """
     counts = _check(queries, items, pair_query, pair_item, item_counts, temperature)
+    _check_lengths(log_frequency, weights, len(items), len(pair_query))
     column = counts.log()
     if log_frequency is not None:
         column = column - log_frequency.to(items.dtype)
@@ -102,7 +103,7 @@ def hard_negative_softmax(
     Args:
         queries: (u, dim) distinct query vectors.
         items: (v, dim) distinct item vectors.
-        pair_query: (batch,) int64 positions in ``queries``.
+        pair_query: (batch,) int64 positions in ``queries``, in rising order.
         pair_item: (batch,) int64 positions in ``items``.
         hardest: negatives kept per row, at least 1.
         item_counts: (v,) as for :func:`in_batch_softmax`.
@@ -115,20 +116,25 @@ def hard_negative_softmax(
 
     Raises:
         ConfigError: ``temperature`` is not positive or ``hardest`` is below 1.
+        ShapeError: as for :func:`in_batch_softmax`.
     """
     counts = _check(queries, items, pair_query, pair_item, item_counts, temperature)
+    _check_lengths(log_frequency, weights, len(items), len(pair_query))
     if hardest < 1:
         msg = f"hardest must be at least 1; got {hardest}"
         raise ConfigError(msg)
     scores = queries @ items.T / temperature  # (u, v)
     if log_frequency is not None:
-        scores = scores - log_frequency
+        scores = scores - log_frequency.to(items.dtype)
     own = scores[pair_query, pair_item]  # (batch,)
     rows = (scores + counts.log())[pair_query]  # (batch, v)
     rows = rows.scatter(1, pair_item[:, None], -torch.inf)
     negatives = rows.topk(min(hardest, rows.shape[1]), dim=1).values  # (batch, hardest)
     loss = torch.logsumexp(torch.cat([own[:, None], negatives], dim=1), dim=1) - own
-    return loss.mean() if weights is None else (loss * weights).sum() / weights.sum()
+    if weights is None:
+        return loss.mean()
+    norm = weights.sum().clamp(min=torch.finfo(loss.dtype).tiny)  # all may weigh 0
+    return (loss * weights).sum() / norm
 
 
 def _check(
@@ -149,9 +155,26 @@ def _check(
     if pair_query.shape != pair_item.shape:
         msg = f"{tuple(pair_query.shape)} query positions for {tuple(pair_item.shape)} item positions"
         raise ShapeError(msg)
+    if (pair_query[1:] < pair_query[:-1]).any():
+        msg = "pair_query must rise; sort the pairs by query first: order = pair_query.argsort(stable=True)"
+        raise ShapeError(msg)
     if item_counts is None:
         return torch.bincount(pair_item, minlength=len(items)).to(items.dtype)
+    if item_counts.shape != (len(items),):
+        msg = f"item_counts {tuple(item_counts.shape)} must hold one number for each of {len(items)} items"
+        raise ShapeError(msg)
     return item_counts.to(items.dtype)
+
+
+def _check_lengths(
+    log_frequency: Tensor | None, weights: Tensor | None, items: int, batch: int
+) -> None:
+    if log_frequency is not None and log_frequency.shape != (items,):
+        msg = f"log_frequency {tuple(log_frequency.shape)} must hold one number for each of {items} items"
+        raise ShapeError(msg)
+    if weights is not None and weights.shape != (batch,):
+        msg = f"weights {tuple(weights.shape)} must hold one number for each of {batch} pairs"
+        raise ShapeError(msg)
 
 
 class _InBatchSoftmax(torch.autograd.Function):

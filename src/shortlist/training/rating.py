@@ -124,7 +124,11 @@ class _Trainer:
         predicted = self.head(torch.cat(pooled, dim=1))  # (batch,)
         error = F.mse_loss(predicted, self.ratings[batch].to(self.device), reduction="none")
         weights = None if self.weights is None else self.weights[batch].to(self.device)
-        loss = error.mean() if weights is None else (error * weights).sum() / weights.sum()
+        if weights is None:
+            loss = error.mean()
+        else:  # all may weigh 0
+            norm = weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
+            loss = (error * weights).sum() / norm
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
