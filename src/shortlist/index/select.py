@@ -8,17 +8,17 @@ from shortlist.data.topk import TopK
 from shortlist.errors import ConfigError, ShapeError
 
 
-def check_k(k: int) -> None:
+def check_k(k: object) -> None:
     """Insist on a k that can be answered.
 
     Args:
         k: how many items were asked for.
 
     Raises:
-        ConfigError: ``k`` is below 1.
+        ConfigError: ``k`` is below 1, or no whole number.
     """
-    if k < 1:
-        msg = f"k must be at least 1; got {k}. It is the number of items to answer"
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        msg = f"k must be at least 1; got {k}. It is the number of items to answer, a whole number"
         raise ConfigError(msg)
 
 
