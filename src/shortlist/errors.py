@@ -36,7 +36,7 @@ class MissingExtraError(ShortlistError):
 
 
 class TrainingError(ShortlistError):
-    """Training went wrong and stopped; nothing was kept."""
+    """Training went wrong and stopped; the message says whether a good epoch was kept."""
 
 
 class BundleError(ShortlistError):

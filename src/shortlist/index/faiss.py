@@ -135,6 +135,25 @@ class FaissIndex:
         return np.asarray(np.unique(found[found >= 0]), np.int64)
 
 
+def check_factory(factory: str, dim: int) -> None:
+    """Insist, before the vectors are there, that FAISS is there and reads a factory string.
+
+    Args:
+        factory: a FAISS factory string.
+        dim: width of the vectors.
+
+    Raises:
+        ConfigError: FAISS cannot read it.
+    """
+    faiss = _import_faiss()
+    try:
+        faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        msg = f"FAISS cannot read index={factory!r} for vectors of {dim}: {reason}. Try 'HNSW32', or 'exact'"
+        raise ConfigError(msg) from None
+
+
 def _import_faiss() -> Any:
     try:
         import faiss

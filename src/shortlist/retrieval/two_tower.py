@@ -26,6 +26,7 @@ from shortlist.data.snapshot import Snapshot
 from shortlist.data.topk import TopK
 from shortlist.errors import ConfigError, MissingExtraError, NotReadyError, TrainingError
 from shortlist.index.exact import ExactIndex
+from shortlist.index.faiss import check_factory
 from shortlist.retrieval.dense import excluding_itself
 from shortlist.retrieval.towers import AnsweringTowers
 from shortlist.retrieval.validation import RecallWatch
@@ -69,8 +70,8 @@ class TwoTower(TowerSettings):
             Itself, fitted.
 
         Raises:
-            MissingExtraError: torch is not installed.
-            ConfigError: a feature is not there, or a part of one's own does not fit.
+            MissingExtraError: torch is not installed, or FAISS where ``index`` asks for it.
+            ConfigError: a feature is not there, FAISS cannot read ``index``, or a part of one's own does not fit.
             TrainingError: the loss was not finite. After a good epoch, the model is that epoch's.
         """
         try:
@@ -82,6 +83,8 @@ class TwoTower(TowerSettings):
         if self._own_parts_missing:
             msg = f"this TwoTower was trained with parts of your own ({', '.join(self._own_parts_missing)}), which a bundle does not hold. Make it anew with them to train again"
             raise ConfigError(msg)
+        if self.index != "exact" and self.item_tower is None:
+            check_factory(self.index, self.dim)
         n_users, n_items = len(train.user_vocabulary), len(train.item_vocabulary)
         sides, static = encode_all(train, self.user, self.item, liked_only=True)
         context = learn_context(train, self.context)
@@ -115,7 +118,9 @@ class TwoTower(TowerSettings):
         Returns:
             A TwoTower.
         """
-        return replace(self, epochs=self.chosen_epoch or self.epochs)
+        twin = replace(self, epochs=self.chosen_epoch or self.epochs)
+        twin._own_parts_missing = self._own_parts_missing
+        return twin
 
     def knows(self, queries: Queries) -> NDArray[np.bool_]:
         """Whoever brings a liked item, or a column that the query tower reads.

@@ -24,7 +24,7 @@ def export_graph(module: nn.Module, width: int) -> bytes:
 
     Raises:
         MissingExtraError: ``onnx`` or ``onnxscript`` is not installed.
-        TrainingError: torch exported nothing.
+        TrainingError: torch cannot export the module.
     """
     try:
         import onnxscript  # noqa: F401
@@ -47,6 +47,10 @@ def export_graph(module: nn.Module, width: int) -> bytes:
                 dynamic_shapes=({0: torch.export.Dim("n")},),
                 verbose=False,
             )
+    except Exception as error:  # the exporter's own errors have no public class
+        reason = str(error).strip().partition("\n")[0]
+        msg = f"torch.onnx.export cannot write {type(module).__name__} as a graph: {reason}"
+        raise TrainingError(msg) from error
     finally:
         exporter_log.setLevel(level)
     if program is None:  # only the old exporter gives none

@@ -26,6 +26,7 @@ from shortlist.training.loop import (
     pick_device,
     run_epochs,
 )
+from shortlist.training.own_parts import check_tower, checked_loss, own_tower
 from shortlist.training.settings import StartVectors, TowerSettings
 
 Vectors = NDArray[np.float64]
@@ -162,9 +163,17 @@ class _Trainer:
         ):
             if start is not None:
                 table.start_from(*_start_rows(start, side, vocabulary.rows(start[0]), settings))
-        own = (settings.user_tower, settings.item_tower)
-        self.heads = [self._head(given).to(self.device) for given in own]
-        _check_widths(self.heads, settings.dim, self.device)
+        names = ("user_tower", "item_tower")
+        self.heads = [self._head(name).to(self.device) for name in names]
+        widths = [
+            settings.dim
+            if getattr(settings, name) is None
+            else check_tower(name, head, settings.dim, self.device)
+            for name, head in zip(names, self.heads, strict=True)
+        ]
+        if widths[0] != widths[1]:
+            msg = f"the towers must give vectors of one width; user_tower gives {widths[0]}, item_tower {widths[1]}"
+            raise ConfigError(msg)
         dense = [p for head in self.heads for p in head.parameters()]
         self.optimizer = dense_optimizer(dense, settings) if dense else None
 
@@ -231,12 +240,14 @@ class _Trainer:
             more = {"temperature": chosen.temperature, "hardest": chosen.hard_negatives}
         if chosen.loss is not None:
             loss, more = chosen.loss, {}
-        return loss(
-            *arrays,
-            item_counts=item_counts,
-            log_frequency=log_frequency,
-            weights=weights,
-            **more,
+        return checked_loss(
+            loss(
+                *arrays,
+                item_counts=item_counts,
+                log_frequency=log_frequency,
+                weights=weights,
+                **more,
+            )
         )
 
     def _log_shares(self) -> NDArray[np.float32]:
@@ -244,14 +255,16 @@ class _Trainer:
         shares = np.bincount(self.item_rows, minlength=self.n_items) / max(
             1, len(self.item_rows)
         )
-        extra, rows = self.settings.extra_negatives, self.settings.batch_size
-        mixed = (rows * shares + extra / max(1, self.n_items)) / (rows + extra)
+        extra = self.settings.extra_negatives
+        rows = min(self.settings.batch_size, len(self.item_rows))
+        mixed = (rows * shares + extra / max(1, self.n_items)) / max(1, rows + extra)
         return np.log(np.maximum(mixed, 1e-12)).astype(np.float32)
 
-    def _head(self, given: nn.Module | None) -> nn.Module:
-        if given is not None:
-            return copy.deepcopy(given)  # a second fit starts where the first did
+    def _head(self, name: str) -> nn.Module:
         chosen = self.settings
+        given = getattr(chosen, name)
+        if given is not None:
+            return own_tower(name, given)
         return Head(
             chosen.dim, chosen.layers, dropout=chosen.dropout, normalize=chosen.normalize
         )
@@ -315,25 +328,3 @@ def _start_rows(
         )
         raise ConfigError(msg)
     return rows[rows >= 0], vectors[rows >= 0]
-
-
-def _check_widths(heads: list[nn.Module], dim: int, device: torch.device) -> None:
-    widths = []
-    for name, head in zip(("user_tower", "item_tower"), heads, strict=True):
-        training = head.training
-        try:
-            with torch.no_grad():
-                shape = tuple(head.eval()(torch.zeros(2, dim, device=device)).shape)
-        except RuntimeError as error:
-            msg = f"{name} must take (n, {dim}), the pooled features; it raised: {error}"
-            raise ConfigError(msg) from None
-        head.train(training)
-        if len(shape) != 2 or shape[0] != 2:
-            msg = (
-                f"{name} must give one vector per line, (2, width) for (2, {dim}); got {shape}"
-            )
-            raise ConfigError(msg)
-        widths.append(shape[1])
-    if widths[0] != widths[1]:
-        msg = f"the towers must give vectors of one width; user_tower gives {widths[0]}, item_tower {widths[1]}"
-        raise ConfigError(msg)
