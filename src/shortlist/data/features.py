@@ -73,6 +73,25 @@ _KINDS: dict[str, type[Feature]] = {
 }
 
 
+def feature_list(name: str, declared: Sequence[Declared]) -> tuple[Declared, ...]:
+    """Declared features as a tuple.
+
+    Args:
+        name: of the setting, for messages.
+        declared: names and feature objects.
+
+    Returns:
+        The same.
+
+    Raises:
+        ConfigError: it is one name, whose letters would be taken for columns, or one feature.
+    """
+    if isinstance(declared, str | Feature):
+        msg = f"{name} is a list of features; got {declared!r}. Write {name}=[{declared!r}]"
+        raise ConfigError(msg)
+    return tuple(declared)
+
+
 def features_to_json(features: Sequence[Declared]) -> list[Json]:
     """Write declared features as JSON values.
 

@@ -14,7 +14,13 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shortlist.data.eligible import Eligible
-from shortlist.data.features import Declared, History, features_from_json, features_to_json
+from shortlist.data.features import (
+    Declared,
+    History,
+    feature_list,
+    features_from_json,
+    features_to_json,
+)
 from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
@@ -55,7 +61,7 @@ class Alike:
         Raises:
             ConfigError: a setting is out of range.
         """
-        self.features = tuple(self.features)
+        self.features = feature_list("features", self.features)
         wrong = [f for f in self.features if f == "user_id" or isinstance(f, History)]
         if wrong or not self.features:
             msg = f"features are columns of the users' table, at least one; got {self.features}"

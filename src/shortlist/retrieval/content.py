@@ -18,8 +18,12 @@ from numpy.typing import NDArray
 from shortlist.data.eligible import Eligible
 from shortlist.data.features import (
     Bucket,
+    Category,
     Declared,
+    Hash,
     History,
+    Number,
+    feature_list,
     features_from_json,
     features_to_json,
 )
@@ -59,7 +63,7 @@ class Content:
         Raises:
             ConfigError: a setting is out of range.
         """
-        self.features = tuple(self.features)
+        self.features = feature_list("features", self.features)
         if not self.dislike >= 0:
             msg = f"dislike must not be negative; got {self.dislike}"
             raise ConfigError(msg)
@@ -82,13 +86,18 @@ class Content:
         parts = []
         for feature in self._found(table):
             kind = guess(feature, table[feature]) if isinstance(feature, str) else feature
-            if isinstance(feature, str) and table[feature].dtype.is_numeric():
-                kind = Bucket(feature, _RANGES)
+            if isinstance(kind, Number):
+                kind = Bucket(kind.column, _RANGES)
             if isinstance(kind, History):
                 msg = f"{kind!r} is no column of the catalogue; Content reads columns only"
                 raise ConfigError(msg)
             column = table[kind.column]
-            parts.append(learn(kind, column.filter(pl.Series(in_train))).encode(column))
+            part = learn(kind, column.filter(pl.Series(in_train))).encode(column)
+            if isinstance(kind, Bucket | Category | Hash):
+                part = part[
+                    :, :-1
+                ]  # that nothing is known of two items makes them no more alike
+            parts.append(part)
         words = beside(parts)
         words.data = np.abs(np.sign(words.data))  # present or not
         present = np.bincount(words[in_train].indices, minlength=words.shape[1])

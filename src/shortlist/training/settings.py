@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.data.features import Declared, History
+from shortlist.data.features import Declared, History, feature_list
 from shortlist.data.vocabulary import IdColumn
 from shortlist.errors import ConfigError
 
@@ -124,12 +124,12 @@ class TowerSettings(TrainingSettings):
             ConfigError: a setting is out of range.
         """
         super().__post_init__()
-        self.user, self.item = _features("user", self.user), _features("item", self.item)
+        self.user, self.item = feature_list("user", self.user), feature_list("item", self.item)
         self.layers = tuple(self.layers)
         if self.dim < 1 or any(width < 1 for width in self.layers):
             msg = f"dim and layers must be at least 1; got {self.dim} and {self.layers}"
             raise ConfigError(msg)
-        self.context = _features("context", self.context)
+        self.context = feature_list("context", self.context)
         for name in ("hard_negatives", "extra_negatives"):
             if getattr(self, name) < 0:
                 msg = f"{name} must not be negative; got {getattr(self, name)}"
@@ -165,7 +165,9 @@ class RatingSettings(TrainingSettings):
     cross_layers: int = 0
     cross_rank: int = 0
     dropout: float = 0.2
-    patience: int = 3
+    learning_rate: float = 0.001
+    epochs: int = 60
+    patience: int = 4
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -174,7 +176,7 @@ class RatingSettings(TrainingSettings):
             ConfigError: a setting is out of range.
         """
         super().__post_init__()
-        self.user, self.item = _features("user", self.user), _features("item", self.item)
+        self.user, self.item = feature_list("user", self.user), feature_list("item", self.item)
         self.layers = tuple(self.layers)
         if self.dim < 1 or not self.layers or any(width < 1 for width in self.layers):
             msg = f"dim must be at least 1 and layers at least one width; got {self.dim} and {self.layers}"
@@ -185,10 +187,3 @@ class RatingSettings(TrainingSettings):
         if any(isinstance(feature, History) for feature in self.user):
             msg = "the rating network does not read a History; leave it out of user"
             raise ConfigError(msg)
-
-
-def _features(side: str, declared: Sequence[Declared]) -> tuple[Declared, ...]:
-    if isinstance(declared, str):
-        msg = f"{side} is a list of features; got {declared!r}. Write {side}=[{declared!r}]"
-        raise ConfigError(msg)
-    return tuple(declared)
