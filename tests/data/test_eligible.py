@@ -96,3 +96,14 @@ def test_arrays_that_do_not_line_up(offsets: list[int], numbers: list[int], matc
 def test_a_mask_of_another_catalogue_is_refused() -> None:
     with pytest.raises(ShapeError, match="masks cover 2 items but there are 3 scores"):
         Eligible.of(1, mask=np.array([True, False])).apply(np.zeros((1, 3)))
+
+
+def test_what_one_query_is_allowed() -> None:
+    asked = eligible([[0, NONE], [], [2]], [[True, False, True]], [0, NONE, 0])
+    assert asked.slice(0, 1).allowed(3).tolist() == [False, False, True]
+    assert asked.slice(1, 2).allowed(3).tolist() == [True, True, True]
+    assert asked.slice(2, 3).allowed(3).tolist() == [True, False, False]
+    with pytest.raises(ShapeError, match=r"allowed\(\) is for one query; these are 3"):
+        asked.allowed(3)
+    with pytest.raises(ShapeError, match="masks cover 3 items"):
+        asked.slice(0, 1).allowed(4)

@@ -65,3 +65,49 @@ def test_slices_carry_their_own_rows() -> None:
 def test_arrays_that_do_not_line_up(changes: dict[str, object], match: str) -> None:
     with pytest.raises(ShapeError, match=match):
         queries(**changes)
+
+
+def test_signed_matrix_lets_the_latest_row_of_an_item_decide() -> None:
+    # asker 0: item 1 liked, 2 not, 1 liked again
+    want = [[0, 1, -0.5, 0], [0, 0, 0, 0], [0, 0, 0, 1]]
+    assert queries().signed_matrix(4, others=-0.5).toarray().tolist() == want
+    turned = queries(history_liked=np.array([True, False, False, False]))
+    want = [[0, -0.5, -0.5, 0], [0, 0, 0, 0], [0, 0, 0, -0.5]]
+    assert turned.signed_matrix(4, others=-0.5).toarray().tolist() == want
+
+
+def test_signed_matrix_is_sorted_and_its_likes_are_the_liked_matrix() -> None:
+    rng = np.random.default_rng(0)
+    counts = rng.integers(0, 6, 30)
+    asked = Queries(
+        np.full(30, -1, np.int32),
+        np.concatenate([rng.permutation(9)[:n] for n in counts]).astype(np.int32),
+        np.concatenate([[0], np.cumsum(counts)]),
+        rng.random(counts.sum()) < 0.5,
+    )
+    signed = asked.signed_matrix(9, others=-1.0)
+    assert signed.dtype == np.float32
+    assert signed.has_sorted_indices
+    assert signed.nnz == counts.sum()  # no item stands twice
+    np.testing.assert_array_equal(
+        (signed.toarray() > 0).astype(float), asked.liked_matrix(9).toarray()
+    )
+    nobody = asked.slice(0, 0).signed_matrix(9, others=-1.0)
+    assert nobody.shape == (0, 9)
+
+
+def test_items_as_questions() -> None:
+    asked = Queries.of_items(np.array([3, 0, 3], np.int32))
+    assert asked.user_rows.tolist() == [-1, -1, -1]
+    want = [[0, 0, 0, 1], [1, 0, 0, 0], [0, 0, 0, 1]]
+    assert asked.liked_matrix(4).toarray().tolist() == want
+    assert len(Queries.of_items(np.array([], np.int32))) == 0
+
+
+def test_a_context_has_a_row_per_asker_and_goes_with_the_slice() -> None:
+    asked = queries(context=pl.DataFrame({"hour": [1, 2, 3]}))
+    part = asked.slice(1, 3).context
+    assert part is not None
+    assert part["hour"].to_list() == [2, 3]
+    with pytest.raises(ShapeError, match="context has 1 rows for 3 queries"):
+        queries(context=pl.DataFrame({"hour": [1]}))

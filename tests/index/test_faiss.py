@@ -13,7 +13,7 @@ from shortlist.testing.contracts import INDEX_CHECKS
 
 pytest.importorskip("faiss")
 
-from shortlist.index.faiss import FaissIndex
+from shortlist.index.faiss import FaissIndex, check_factory
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.normal(size=(2000, 16)).astype(np.float32)
@@ -55,3 +55,9 @@ def test_kept_bytes_answer_the_same(tmp_path: Path) -> None:
 def test_a_factory_string_that_faiss_cannot_read_says_what_to_try() -> None:
     with pytest.raises(ConfigError, match=r"'NOPE' over \(2000, 16\).*Try 'HNSW32'"):
         FaissIndex(VECTORS, "NOPE")
+
+
+def test_a_factory_string_can_be_checked_before_there_are_vectors() -> None:
+    check_factory("HNSW32", 16)
+    with pytest.raises(ConfigError, match=r"index='NOPE' for vectors of 16.*or 'exact'"):
+        check_factory("NOPE", 16)

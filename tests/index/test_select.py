@@ -60,3 +60,13 @@ def test_in_order_pads_what_is_missing() -> None:
 def test_a_k_that_cannot_be_answered(k: int) -> None:
     with pytest.raises(ConfigError, match=f"k must be at least 1; got {k}"):
         check_k(k)
+
+
+@pytest.mark.parametrize("k", [True, 2.0, 2.5, "3", None, np.float32(4)])
+def test_a_k_that_is_no_whole_number(k: object) -> None:
+    with pytest.raises(ConfigError, match=r"k must be at least 1; got .*a whole number"):
+        check_k(k)
+
+
+def test_a_whole_number_of_numpy_is_a_k() -> None:
+    check_k(np.int64(3))

@@ -13,7 +13,7 @@ from shortlist.errors import ConfigError, ShapeError
 
 torch = pytest.importorskip("torch")
 
-from shortlist.nn.losses import in_batch_softmax  # noqa: E402
+from shortlist.nn.losses import hard_negative_softmax, in_batch_softmax  # noqa: E402
 
 EYE = torch.eye(2)
 PAIRS = torch.arange(2)
@@ -241,3 +241,160 @@ def test_arrays_that_do_not_line_up() -> None:
         in_batch_softmax(EYE, torch.zeros(2, 3), PAIRS, PAIRS)
     with pytest.raises(ShapeError, match=r"\(2,\) query positions for \(1,\) item"):
         in_batch_softmax(EYE, EYE, PAIRS, PAIRS[:1])
+
+
+def with_drawn_columns(
+    queries: Any,
+    items: Any,
+    pair_query: Any,
+    pair_item: Any,
+    *,
+    drawn: Any,
+    log_frequency: Any,
+    weights: Any,
+    temperature: float,
+    mask_repeats: bool,
+) -> Any:
+    """The plain matrix, with one more column for each negative that was drawn beside the batch."""
+    column = torch.cat([pair_item, drawn])
+    logits = queries[pair_query] @ items[column].T / temperature - log_frequency[column]
+    if mask_repeats:
+        same = pair_item[:, None] == column[None, :]
+        same &= ~torch.eye(len(pair_item), len(column), dtype=torch.bool)
+        logits = logits.masked_fill(same, float("-inf"))
+    target = torch.arange(len(pair_item))
+    losses = torch.nn.functional.cross_entropy(logits, target, reduction="none")
+    return (weights * losses).sum() / weights.sum()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    batch=st.integers(1, 12),
+    extra=st.integers(0, 12),
+    mask_repeats=st.booleans(),
+    chunk_cells=st.sampled_from([1, 9, 1 << 20]),
+)
+def test_drawn_negatives_are_columns_of_the_plain_matrix(
+    seed: int, batch: int, extra: int, mask_repeats: bool, chunk_cells: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    at = np.unique(rng.integers(0, 8, batch + extra), return_inverse=True)[1]
+    pair_query = np.unique(np.sort(rng.integers(0, 6, batch)), return_inverse=True)[1]
+    n_queries, n_items = int(pair_query.max()) + 1, int(at.max()) + 1
+    case: Case = (
+        torch.from_numpy(rng.normal(size=(n_queries, 3))),
+        torch.from_numpy(rng.normal(size=(n_items, 3))),
+        torch.from_numpy(pair_query),
+        torch.from_numpy(at[:batch]),
+        {},
+    )
+    options: dict[str, Any] = {
+        "log_frequency": torch.from_numpy(np.log(rng.uniform(0.001, 1, n_items))),
+        "weights": torch.from_numpy(rng.uniform(0.1, 2, batch)),
+        "temperature": 0.5,
+        "mask_repeats": mask_repeats,
+    }
+    drawn = torch.from_numpy(at[batch:])
+    want = value_and_gradients(with_drawn_columns, case, torch.float64, drawn=drawn, **options)
+    counts = torch.from_numpy(np.bincount(at, minlength=n_items))
+    got = value_and_gradients(
+        in_batch_softmax,
+        case,
+        torch.float64,
+        item_counts=counts,
+        chunk_cells=chunk_cells,
+        **options,
+    )
+    for ours, theirs in zip(got, want, strict=True):
+        assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-8, atol=1e-10)
+
+
+THREE = torch.tensor([[1.0, 0], [2, 0], [0, 1]])  # scores of the query (1, 0): 1, 2, 0
+FIRST = torch.zeros(1, dtype=torch.int64)
+
+
+def test_the_hardest_negative_by_hand() -> None:
+    # the own item scores 1; of 2 and 0 the harder is 2: log(e^1 + e^2) - 1 = log(1 + e)
+    ones = torch.ones(3)
+    loss = hard_negative_softmax(EYE[:1], THREE, FIRST, FIRST, hardest=1, item_counts=ones)
+    assert loss.item() == pytest.approx(math.log(1 + math.e), abs=1e-6)
+    both = hard_negative_softmax(EYE[:1], THREE, FIRST, FIRST, hardest=2, item_counts=ones)
+    assert both.item() == pytest.approx(math.log(1 + math.e + 1 / math.e), abs=1e-6)
+
+
+def test_a_negative_that_stands_often_is_harder_by_hand() -> None:
+    # the third item scores 0 but stands 20 times: 0 + log 20 = 3.0 is more than 2 + log 1
+    counts = torch.tensor([5.0, 1, 20])  # the 5 of the own item count for nothing
+    loss = hard_negative_softmax(EYE[:1], THREE, FIRST, FIRST, hardest=1, item_counts=counts)
+    assert loss.item() == pytest.approx(math.log(1 + 20 / math.e), abs=1e-6)
+    # a share of 1/e^3 of the second item raises its logit to 5
+    rare = torch.tensor([0.0, -3, 0])
+    loss = hard_negative_softmax(
+        EYE[:1], THREE, FIRST, FIRST, hardest=1, item_counts=counts, log_frequency=rare
+    )
+    assert loss.item() == pytest.approx(math.log(1 + math.e**4), abs=1e-6)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    batch=st.integers(1, 16),
+    n_items=st.integers(1, 8),
+    beyond=st.integers(0, 5),
+    temperature=st.sampled_from([0.3, 1.0]),
+)
+def test_where_the_hardest_are_all_it_is_the_in_batch_softmax(
+    seed: int, batch: int, n_items: int, beyond: int, temperature: float
+) -> None:
+    case = random_case(seed, batch, 5, n_items)
+    options = {"temperature": temperature, **case[4]}
+    want = value_and_gradients(in_batch_softmax, case, torch.float64, **options)
+    hardest = max(1, len(case[1]) - 1 + beyond)
+    got = value_and_gradients(
+        hard_negative_softmax, case, torch.float64, hardest=hardest, **options
+    )
+    for ours, theirs in zip(got, want, strict=True):
+        assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-8, atol=1e-10)
+
+
+def test_hard_gradient_matches_finite_differences() -> None:
+    queries, items, pair_query, pair_item, extras = random_case(0, 9, 4, 6)
+    assert torch.autograd.gradcheck(
+        lambda q, v: hard_negative_softmax(
+            q, v, pair_query, pair_item, hardest=2, temperature=0.7, **extras
+        ),
+        (queries.requires_grad_(), items.requires_grad_()),
+    )
+
+
+def test_hard_negatives_of_weightless_rows_teach_nothing() -> None:
+    case = random_case(5, 6, 3, 3)
+    nothing = torch.zeros(6, dtype=torch.float64)
+    got = value_and_gradients(
+        hard_negative_softmax, case, torch.float64, hardest=2, weights=nothing
+    )
+    for value in got:
+        assert_allclose(value.numpy(), 0.0)
+
+
+@pytest.mark.parametrize("loss", [in_batch_softmax, hard_negative_softmax])
+def test_pairs_and_lengths_are_checked(loss: Any) -> None:
+    more = {"hardest": 1} if loss is hard_negative_softmax else {}
+    with pytest.raises(ShapeError, match=r"pair_query must rise.*argsort"):
+        loss(EYE, EYE, PAIRS.flip(0), PAIRS, **more)
+    one = torch.ones(1)
+    for name in ("log_frequency", "item_counts", "weights"):
+        with pytest.raises(
+            ShapeError, match=rf"{name} \(1,\) must hold one number for each of 2"
+        ):
+            loss(EYE, EYE, PAIRS, PAIRS, **{name: one}, **more)
+    with pytest.raises(ConfigError, match="temperature must be positive"):
+        loss(EYE, EYE, PAIRS, PAIRS, temperature=0.0, **more)
+    nobody = torch.zeros(2, dtype=torch.int64)
+    assert loss(EYE, EYE, nobody, PAIRS, **more).isfinite()  # equal queries are in order
+
+
+def test_at_least_one_hard_negative() -> None:
+    with pytest.raises(ConfigError, match="hardest must be at least 1; got 0"):
+        hard_negative_softmax(EYE, EYE, PAIRS, PAIRS, hardest=0)

@@ -3,7 +3,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from shortlist.nn.towers import Head, RatingHead  # noqa: E402
+from shortlist.nn.towers import Cross, Head, RatingHead  # noqa: E402
 
 
 def test_without_layers_the_pooled_embedding_is_the_vector() -> None:
@@ -56,3 +56,42 @@ def test_ratings_start_near_the_mean() -> None:
     ratings = RatingHead(4, [8], dropout=0.0, mean=3.5)(torch.zeros(5, 8))
     assert ratings.shape == (5,)
     assert ratings.detach().numpy() == pytest.approx(np.full(5, 3.5), abs=0.5)
+
+
+START, BEFORE = torch.tensor([[1.0, -1]]), torch.tensor([[2.0, 1]])
+
+
+def test_a_full_cross_layer_by_hand() -> None:
+    # W x + b = [1*2 + 2*1 + 10, 3*2 + 4*1 + 20] = [14, 30]; times [1, -1]; plus [2, 1]
+    cross = Cross(2)
+    with torch.no_grad():
+        weight, bias = cross.parameters()
+        weight.copy_(torch.tensor([[1.0, 2], [3, 4]]))
+        bias.copy_(torch.tensor([10.0, 20]))
+    assert cross(START, BEFORE).tolist() == [[16, -29]]
+
+
+def test_a_cross_layer_of_rank_one_by_hand() -> None:
+    # V x = 1*2 + 2*1 = 4; U 4 + b = [3*4 + 1, 4*4 + 1] = [13, 17]; times [1, -1]; plus [2, 1]
+    cross = Cross(2, rank=1)
+    with torch.no_grad():
+        inner, outer, bias = cross.parameters()
+        inner.copy_(torch.tensor([[1.0, 2]]))
+        outer.copy_(torch.tensor([[3.0], [4]]))
+        bias.fill_(1)
+    assert cross(START, BEFORE).tolist() == [[15, -16]]
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_cross_layers_multiply_with_the_input_of_the_first(rank: int) -> None:
+    torch.manual_seed(0)
+    head = RatingHead(3, [4], dropout=0.0, mean=3.0, cross_layers=2, cross_rank=rank).eval()
+    x = torch.randn(5, 6)
+    first, second = head.cross
+    once = x * first.weight(x) + x  # type: ignore[operator]
+    twice = x * second.weight(once) + once  # type: ignore[operator]
+    np.testing.assert_allclose(
+        head(x).detach().numpy(), head.layers(twice)[:, 0].detach().numpy(), rtol=1e-6
+    )
+    numbers = sum(p.numel() for p in first.parameters())
+    assert numbers == (6 * rank * 2 + 6 if rank else 6 * 6 + 6)

@@ -129,3 +129,18 @@ def test_lines_are_taken_in_the_order_asked_for() -> None:
     assert take_csr(matrix, np.array([], np.int64)).shape == (0, COLUMNS)
     taken.data[:] = 7  # its own arrays
     assert not (matrix.data == 7).any()
+
+
+@pytest.mark.parametrize("optimizer", ["adagrad", "adam"])
+def test_rows_read_twice_before_a_step_learn_from_both(optimizer: str) -> None:
+    one, two = table(optimizer, weight_decay=0.5), table(optimizer, weight_decay=0.5)
+    rng = np.random.default_rng(6)
+    for _ in range(3):
+        first, second = random_lines(rng), random_lines(rng, columns=8)
+        both = sp.csr_array(sp.vstack([first, second], format="csr"))
+        ((one.pool(both) - 1) ** 2).sum().backward()
+        one.step()
+        (((two.pool(first) - 1) ** 2).sum() + ((two.pool(second) - 1) ** 2).sum()).backward()
+        two.pool(second)  # and once more, without a gradient
+        two.step()
+        assert_allclose(two.numpy(), one.numpy(), rtol=1e-4, atol=1e-6)
