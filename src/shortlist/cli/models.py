@@ -15,6 +15,7 @@ RETRIEVERS: Mapping[str, str] = {
     "popularity": "Popularity",
     "ease": "EASE",
     "two-tower": "TwoTower",
+    "content": "Content",
 }
 RANKERS: Mapping[str, str] = {"rating": "RatingNetwork", "bias": "Biases"}
 
