@@ -57,3 +57,26 @@ def export_graph(module: nn.Module, width: int) -> bytes:
         msg = "torch.onnx.export gave no program; install a torch that has the dynamo exporter"
         raise TrainingError(msg)
     return bytes(program.model_proto.SerializeToString())
+
+
+def check_graph(module: nn.Module, width: int) -> None:
+    """Insist that a module can be a graph at all, in a tenth of the time that writing it takes.
+
+    Args:
+        module: takes (n, width).
+        width: of the input.
+
+    Raises:
+        TrainingError: torch cannot trace the module for any number of lines.
+    """
+    module = copy.deepcopy(module).cpu().double().eval()
+    example = (torch.zeros(2, width, dtype=torch.float64),)
+    lines = torch.export.Dim("n")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.export.export(module, example, dynamic_shapes=({0: lines},))
+    except Exception as error:  # of torch's inner modules
+        reason = str(error).strip().partition("\n")[0]
+        msg = f"torch.export cannot trace {type(module).__name__}: {reason}"
+        raise TrainingError(msg) from error

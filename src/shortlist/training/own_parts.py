@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from shortlist.errors import ConfigError, TrainingError
-from shortlist.training.graphs import export_graph
+from shortlist.training.graphs import check_graph
 
 
 def own_tower(name: str, given: object) -> nn.Module:
@@ -57,7 +57,7 @@ def check_tower(name: str, tower: nn.Module, dim: int, device: torch.device) -> 
         msg = f"{name} must give one vector per line, (2, width) for (2, {dim}); got {shape}"
         raise ConfigError(msg)
     try:
-        export_graph(tower, dim)
+        check_graph(tower, dim)
     except TrainingError as error:
         msg = (
             f"{name} must be a module that ONNX can hold, as the graph is what answers; {error}"
