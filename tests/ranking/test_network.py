@@ -12,6 +12,7 @@ from shortlist.data.snapshot import Snapshot
 from shortlist.errors import ConfigError, DataError, MissingExtraError, NotReadyError
 from shortlist.ranking import Biases, RatingNetwork
 from shortlist.testing import planted_ratings, small_world
+from shortlist.testing.asking import through_bytes
 
 
 def tiny(**changes: Any) -> RatingNetwork:
@@ -100,6 +101,8 @@ def test_ratings_are_needed() -> None:
         ({"dim": 0}, "dim must be at least 1"),
         ({"user": ["user_id", History(3)]}, "does not read a History"),
         ({"user": "user_id"}, r"user is a list of features.*\['user_id'\]"),
+        ({"cross_layers": -1}, "cross_layers and cross_rank must not be negative; got -1"),
+        ({"cross_rank": -2}, "must not be negative; got 0 and -2"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"dropout": 1.0}, "dropout is a share"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
@@ -112,3 +115,18 @@ def test_ratings_are_needed() -> None:
 def test_settings_out_of_range(settings: dict[str, Any], match: str) -> None:
     with pytest.raises(ConfigError, match=match):
         tiny(**settings)
+
+
+@pytest.mark.parametrize(("layers", "rank"), [(2, 3), (1, 0)])
+def test_cross_layers_saved_and_loaded_predict_the_same(layers: int, rank: int) -> None:
+    pytest.importorskip("torch")
+    rows, _ = planted_ratings()
+    model = tiny(cross_layers=layers, cross_rank=rank, epochs=2).fit(rows)
+    loaded = RatingNetwork.from_state(through_bytes(model.state()))
+    assert (loaded.cross_layers, loaded.cross_rank) == (layers, rank)
+    queries = Snapshot.of(rows).queries([0, 1, "nobody"])
+    asked = np.array([[0, 1, -1], [2, 0, 5], [3, -1, 1]], np.int32)
+    predicted = model.predict(queries, asked)
+    assert_array_equal(loaded.predict(queries, asked), predicted)
+    assert_array_equal(model.predict(queries.slice(1, 2), asked[1:2]), predicted[1:2])
+    assert (tiny(epochs=2).fit(rows).predict(queries, asked) != predicted).any()

@@ -101,3 +101,10 @@ def test_rows_that_weigh_nothing_teach_nothing() -> None:
 def test_a_loss_that_explodes_is_an_error() -> None:
     with pytest.raises(TrainingError, match="is not finite"):
         fit(planted_ratings()[0], learning_rate=1e30, epochs=6)
+
+
+def test_a_batch_that_weighs_nothing_is_no_error() -> None:
+    world = small_world()
+    silent = Interactions(world.table.with_columns(weight=pl.lit(0.0)), world.catalogue)
+    *_, epochs = fit(silent, epochs=1)
+    assert epochs[0].loss == 0

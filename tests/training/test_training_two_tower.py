@@ -8,12 +8,13 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
+from shortlist.data.catalogue import Catalogue
 from shortlist.data.features import History, Number
 from shortlist.data.graphs import run_graph
 from shortlist.data.interactions import Interactions
 from shortlist.data.sides import encode_all, learn_context
 from shortlist.data.snapshot import Snapshot
-from shortlist.errors import TrainingError
+from shortlist.errors import ConfigError, TrainingError
 from shortlist.testing import small_world
 
 torch = pytest.importorskip("torch")
@@ -251,3 +252,74 @@ def test_numbers_far_out_do_not_stop_the_training() -> None:
     train = Interactions(train.table, train.catalogue, odd, train.positive)
     *_, epochs = fit(train, user=("user_id", Number("age")))
     assert np.isfinite([epoch.loss for epoch in epochs]).all()
+
+
+def test_shares_of_what_the_columns_are_drawn_from_by_hand() -> None:
+    # liked rows: a three times, b once; c was not liked, d is in the catalogue only
+    table = pl.DataFrame(
+        {
+            "user_id": [0, 1, 2, 0, 1],
+            "item_id": ["a", "a", "a", "b", "c"],
+            "rating": [5.0, 5, 5, 5, 1],
+        }
+    )
+    train = Interactions(table, Catalogue.of_ids(["a", "b", "c", "d"]), positive="rating > 3")
+
+    def shares(**changes: Any) -> NDArray[np.float64]:
+        return np.exp(trainer(train, **changes).log_shares.astype(np.float64))
+
+    assert_allclose(shares()[:2], [3 / 4, 1 / 4], rtol=1e-6)
+    # two rows, and two of four items drawn evenly: (2 * share + 2 * 1/4) / 4
+    want = [(1.5 + 0.5) / 4, (0.5 + 0.5) / 4, 0.5 / 4, 0.5 / 4]
+    assert_allclose(shares(batch_size=2, extra_negatives=2), want, rtol=1e-6)
+    # a batch holds no more than the four rows there are: (4 * share + 2 * 1/4) / 6
+    want = [3.5 / 6, 1.5 / 6, 0.5 / 6, 0.5 / 6]
+    assert_allclose(shares(batch_size=64, extra_negatives=2), want, rtol=1e-6)
+
+
+def test_extra_negatives_teach_items_that_no_row_has() -> None:
+    train = small_world(never_taken=4)
+    for extra, moved in ((0, False), (50, True)):
+        options: dict[str, Any] = {"unknown_share": 0.0, "extra_negatives": extra}
+        start = trainer(train, **options).tables[1].numpy()
+        _, item, _ = fit(train, **options)
+        assert bool((item.table[-1] != start[-1]).any()) == moved  # they stand for the unknown
+
+
+@pytest.mark.parametrize("hard", [1, 5, 1000])
+def test_hard_negatives_are_learned_from(hard: int) -> None:
+    options = {"learning_rate": 0.05, "epochs": 5, **PLAIN}
+    _, item, epochs = fit(small_world(), hard_negatives=hard, **options)
+    assert epochs[-1].loss < epochs[0].loss
+    if hard == 1000:  # all of them: the usual loss, in another order of sums
+        assert_allclose(item.table, fit(small_world(), **options)[1].table, atol=1e-4)
+
+
+def test_rows_start_where_they_are_told_to() -> None:
+    train = small_world()
+    plain = [table.numpy() for table in trainer(train).tables]
+    told = np.arange(24, dtype=np.float64).reshape(3, 8)
+    users, items = (["u3", "nobody", "u1"], told), (["i5", "i0", "nothing"], told + 100)
+    made = trainer(train, start_users=users, start_items=items)
+    want = [plain[0].copy(), plain[1].copy()]
+    want[0][train.user_vocabulary.rows(["u3", "u1"])] = told[[0, 2]]
+    want[1][train.item_vocabulary.rows(["i5", "i0"])] = told[:2] + 100
+    for table, rows in zip(made.tables, want, strict=True):
+        assert_array_equal(table.numpy(), rows)  # and the unknown ids changed nothing
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"start_users": (["u1"], np.ones((1, 7)))}, r"\(1, 8\) .*got \(1, 7\).*wide as dim"),
+        ({"start_items": (["i1", "i2"], np.ones((1, 8)))}, r"\(2, 8\) .*got \(1, 8\)"),
+        ({"start_items": (["i1"], np.ones(8))}, r"got \(8,\)"),
+        (
+            {"item": ("genres",), "start_items": (["i1"], np.ones((1, 8)))},
+            "a side that reads its id",
+        ),
+    ],
+)
+def test_start_vectors_of_the_wrong_shape(changes: dict[str, Any], match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        trainer(small_world(), **changes)
