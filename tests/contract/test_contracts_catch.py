@@ -34,7 +34,7 @@ class FiltersAfterwards(Sound):
         top = super().retrieve(queries, k)
         if eligible is None:
             return top
-        allowed = np.zeros((len(queries), self._n_items))
+        allowed = np.zeros((len(queries), self.n_items))
         eligible.apply(allowed)
         bad = (top.rows >= 0) & ~np.isfinite(np.take_along_axis(allowed, top.rows, axis=1))
         return TopK(
@@ -125,7 +125,7 @@ class LeavesStrangersOut(Sound):
 class DiffersEachTime(Sound):
     def fit(self, train: Interactions, *, validate: Interactions | None = None) -> Self:
         super().fit(train)
-        noise = np.random.default_rng().normal(size=(self._n_items, self._n_items))
+        noise = np.random.default_rng().normal(size=(self.n_items, self.n_items))
         self._weights = self._fitted() + 1e-3 * noise.astype(np.float32)
         return self
 

@@ -29,11 +29,13 @@ from shortlist.data.topk import TopK
 from shortlist.data.vocabulary import align
 from shortlist.errors import ConfigError, NotReadyError
 from shortlist.index.select import select_top_k
-from shortlist.retrieval.dense import retrieve_dense, score_dense, unit_lines
+from shortlist.retrieval.dense import DenseRetriever, unit_lines
+
+_CELLS = 1 << 22  # likenesses held at a time: 16 MB
 
 
 @dataclass(eq=False, kw_only=True)
-class Alike:
+class Alike(DenseRetriever):
     """What users with similar columns liked.
 
     Attributes:
@@ -100,14 +102,6 @@ class Alike:
         self._liked.data[:] = 1.0
         return self
 
-    def settled(self) -> "Alike":
-        """An unfitted copy: validation chooses nothing here.
-
-        Returns:
-            An Alike with the same settings.
-        """
-        return Alike(features=self.features, neighbours=self.neighbours, prior=self.prior)
-
     def knows(self, queries: Queries) -> NDArray[np.bool_]:
         """Whoever brings columns of their own.
 
@@ -119,32 +113,11 @@ class Alike:
         """
         return queries.has_columns
 
-    def retrieve(self, queries: Queries, k: int, eligible: Eligible | None = None) -> TopK:
-        """The eligible items that users alike liked most.
-
-        Args:
-            queries: n askers.
-            k: how many, at least 1.
-            eligible: what may be answered; None allows everything.
-
-        Returns:
-            A TopK (n, k).
-        """
+    @property
+    def n_items(self) -> int:
+        """Width of the catalogue."""
         self._fitted()
-        return retrieve_dense(self.score_all, self._liked.shape[1], queries, k, eligible)
-
-    def score(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Scores of given items.
-
-        Args:
-            queries: n askers.
-            rows: (n, m) item rows; -1 scores -inf.
-
-        Returns:
-            (n, m) float32.
-        """
-        self._fitted()
-        return score_dense(self.score_all, self._liked.shape[1], queries, rows)
+        return int(self._liked.shape[1])
 
     def score_all(self, queries: Queries) -> NDArray[np.float32]:
         """Scores of the whole catalogue: the weighted share of similar users who liked each item.
@@ -155,8 +128,13 @@ class Alike:
         Returns:
             (n, n_items) float32.
         """
+        side, n = self._fitted(), len(queries)
+        step = max(1, _CELLS // max(1, self._users.shape[0]))
+        if n > step:  # n askers by all users would not fit
+            parts = (queries.slice(i, min(i + step, n)) for i in range(0, n, step))
+            return np.concatenate([self.score_all(part) for part in parts])
         asked = unit_lines(
-            self._fitted().encode(np.full(len(queries), -1, np.int32), queries.users)
+            side.encode(np.full(n, -1, np.int32), queries.users)
         )
         likeness = np.asarray((asked @ self._users.T).toarray(), np.float32)
         known = np.flatnonzero(queries.user_rows >= 0)
@@ -211,7 +189,7 @@ class Alike:
         return State(config, arrays)
 
     @classmethod
-    def from_state(cls, state: State) -> "Alike":
+    def from_state(cls, state: State) -> Self:
         """Rebuild.
 
         Args:

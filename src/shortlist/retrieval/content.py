@@ -15,7 +15,6 @@ import polars as pl
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shortlist.data.eligible import Eligible
 from shortlist.data.features import (
     Bucket,
     Category,
@@ -32,17 +31,16 @@ from shortlist.data.learned import guess, learn
 from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
 from shortlist.data.ragged import beside
-from shortlist.data.topk import TopK
 from shortlist.data.vocabulary import align
 from shortlist.errors import ConfigError, NotReadyError, closest
-from shortlist.retrieval.dense import excluding_itself, retrieve_dense, score_dense, unit_lines
+from shortlist.retrieval.dense import DenseRetriever, unit_lines
 
 _USUAL = ("genres", "tags", "title", "year")
 _RANGES = 10  # a number is described by the tenth of the catalogue it falls into
 
 
 @dataclass(eq=False, kw_only=True)
-class Content:
+class Content(DenseRetriever):
     """Cosine between what an item is and what the asker liked.
 
     Attributes:
@@ -106,14 +104,6 @@ class Content:
         self._items = unit_lines(words)
         return self
 
-    def settled(self) -> "Content":
-        """An unfitted copy: validation chooses nothing here.
-
-        Returns:
-            A Content with the same settings.
-        """
-        return Content(features=self.features, dislike=self.dislike)
-
     def knows(self, queries: Queries) -> NDArray[np.bool_]:
         """Whoever brings a liked item.
 
@@ -125,30 +115,10 @@ class Content:
         """
         return queries.liked_counts > 0
 
-    def retrieve(self, queries: Queries, k: int, eligible: Eligible | None = None) -> TopK:
-        """The eligible items most like what the asker liked.
-
-        Args:
-            queries: n askers.
-            k: how many, at least 1.
-            eligible: what may be answered; None allows everything.
-
-        Returns:
-            A TopK (n, k); scores are cosines.
-        """
-        return retrieve_dense(self.score_all, self._fitted().shape[0], queries, k, eligible)
-
-    def score(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Cosines of given items.
-
-        Args:
-            queries: n askers.
-            rows: (n, m) item rows; -1 scores -inf.
-
-        Returns:
-            (n, m) float32.
-        """
-        return score_dense(self.score_all, self._fitted().shape[0], queries, rows)
+    @property
+    def n_items(self) -> int:
+        """Width of the catalogue."""
+        return int(self._fitted().shape[0])
 
     def score_all(self, queries: Queries) -> NDArray[np.float32]:
         """Cosines of the whole catalogue.
@@ -162,21 +132,6 @@ class Content:
         items = self._fitted()
         liked = queries.signed_matrix(items.shape[0], others=-self.dislike)
         return np.asarray((unit_lines(liked @ items) @ items.T).toarray(), np.float32)
-
-    def similar(
-        self, rows: NDArray[np.int32], k: int, eligible: Eligible | None = None
-    ) -> TopK:
-        """Items described in the same words.
-
-        Args:
-            rows: (n,) items asked about.
-            k: how many, at least 1.
-            eligible: what may be answered; None allows everything. The item itself never is.
-
-        Returns:
-            A TopK (n, k); scores are cosines.
-        """
-        return self.retrieve(Queries.of_items(rows), k, excluding_itself(rows, eligible))
 
     def state(self) -> State:
         """Everything needed to answer.
@@ -194,7 +149,7 @@ class Content:
         return State(config, arrays)
 
     @classmethod
-    def from_state(cls, state: State) -> "Content":
+    def from_state(cls, state: State) -> Self:
         """Rebuild.
 
         Args:

@@ -1,6 +1,7 @@
 """Retrieval for models that score the whole catalogue: blocks of queries, then one selection."""
 
-from collections.abc import Callable
+from dataclasses import replace
+from typing import Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,63 +16,88 @@ from shortlist.index.select import check_asked, select_top_k
 _CELLS = 1 << 22  # scores per block: 16 MB
 
 
-def retrieve_dense(
-    score_all: Callable[[Queries], NDArray[np.float32]],
-    n_items: int,
-    queries: Queries,
-    k: int,
-    eligible: Eligible | None,
-) -> TopK:
-    """Score block by block and select.
+class DenseRetriever:
+    """Base of retrievers that score everything: they add ``score_all``, ``n_items`` and ``fit``."""
 
-    Args:
-        score_all: turns m queries into a fresh (m, n_items) float32 array; a line must not depend
-            on the others.
-        n_items: width of the catalogue.
-        queries: n askers.
-        k: how many items, at least 1.
-        eligible: what may be answered; None allows everything.
+    @property
+    def n_items(self) -> int:
+        """Width of the catalogue."""
+        raise NotImplementedError
 
-    Returns:
-        A TopK with arrays shaped (n, k).
-    """
-    check_asked(k, len(queries), eligible)
-    step = max(1, _CELLS // max(1, n_items))
-    parts = []
-    for start in range(0, len(queries), step):
-        stop = min(start + step, len(queries))
-        scores = score_all(queries.slice(start, stop))
-        if eligible is not None:
-            eligible.slice(start, stop).apply(scores)
-        parts.append(select_top_k(scores, k))
-    return TopK.stack(parts) if parts else TopK.nothing(0, k)
+    def score_all(self, queries: Queries) -> NDArray[np.float32]:
+        """Score the whole catalogue.
 
+        Args:
+            queries: n askers.
 
-def score_dense(
-    score_all: Callable[[Queries], NDArray[np.float32]],
-    n_items: int,
-    queries: Queries,
-    rows: NDArray[np.int32],
-) -> NDArray[np.float32]:
-    """Scores of given items, the bits that :func:`retrieve_dense` gives.
+        Returns:
+            A fresh (n, n_items) float32 array; a line must not depend on the others.
+        """
+        raise NotImplementedError
 
-    Args:
-        score_all: as there.
-        n_items: width of the catalogue.
-        queries: n askers.
-        rows: (n, m) int32 item rows; -1 scores -inf.
+    def settled(self) -> Self:
+        """An unfitted copy: validation chooses nothing in a closed form.
 
-    Returns:
-        (n, m) float32.
-    """
-    step = max(1, _CELLS // max(1, n_items))
-    scores = np.full(rows.shape, -np.inf, np.float32)
-    for start in range(0, len(queries), step):
-        some = slice(start, start + step)
-        block = score_all(queries.slice(start, min(start + step, len(queries))))
-        scores[some] = np.take_along_axis(block, np.maximum(rows[some], 0), axis=1)
-    scores[rows < 0] = -np.inf
-    return scores
+        Returns:
+            One of the same kind with the same settings.
+        """
+        return replace(self)  # type: ignore[type-var]
+
+    def retrieve(self, queries: Queries, k: int, eligible: Eligible | None = None) -> TopK:
+        """Score block by block and select.
+
+        Args:
+            queries: n askers.
+            k: how many items, at least 1.
+            eligible: what may be answered; None allows everything.
+
+        Returns:
+            A TopK (n, k).
+        """
+        check_asked(k, len(queries), eligible)
+        step = max(1, _CELLS // max(1, self.n_items))
+        parts = []
+        for start in range(0, len(queries), step):
+            stop = min(start + step, len(queries))
+            scores = self.score_all(queries.slice(start, stop))
+            if eligible is not None:
+                eligible.slice(start, stop).apply(scores)
+            parts.append(select_top_k(scores, k))
+        return TopK.stack(parts) if parts else TopK.nothing(0, k)
+
+    def score(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Scores of given items, the bits that :meth:`retrieve` gives.
+
+        Args:
+            queries: n askers.
+            rows: (n, m) int32 item rows; -1 scores -inf.
+
+        Returns:
+            (n, m) float32.
+        """
+        step = max(1, _CELLS // max(1, self.n_items))
+        scores = np.full(rows.shape, -np.inf, np.float32)
+        for start in range(0, len(queries), step):
+            some = slice(start, start + step)
+            block = self.score_all(queries.slice(start, min(start + step, len(queries))))
+            scores[some] = np.take_along_axis(block, np.maximum(rows[some], 0), axis=1)
+        scores[rows < 0] = -np.inf
+        return scores
+
+    def similar(
+        self, rows: NDArray[np.int32], k: int, eligible: Eligible | None = None
+    ) -> TopK:
+        """What a history of one item speaks for.
+
+        Args:
+            rows: (n,) items asked about.
+            k: how many, at least 1.
+            eligible: what may be answered; None allows everything. The item itself never is.
+
+        Returns:
+            A TopK (n, k).
+        """
+        return self.retrieve(Queries.of_items(rows), k, excluding_itself(rows, eligible))
 
 
 def excluding_itself(rows: NDArray[np.int32], eligible: Eligible | None) -> Eligible:

@@ -17,13 +17,11 @@ import scipy.linalg
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shortlist.data.eligible import Eligible
 from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
-from shortlist.data.topk import TopK
 from shortlist.errors import ConfigError, NotReadyError
-from shortlist.retrieval.dense import excluding_itself, retrieve_dense, score_dense
+from shortlist.retrieval.dense import DenseRetriever
 
 _SMALL_CATALOGUE = 2048  # up to here B itself is small, and quicker to score with
 _GIGABYTE = 1e9
@@ -31,7 +29,7 @@ _COLUMNS = 512  # items whose weights are multiplied at a time
 
 
 @dataclass(eq=False, kw_only=True)
-class EASE:
+class EASE(DenseRetriever):
     """Closed-form item-to-item linear model; answers for any history of items.
 
     Attributes:
@@ -97,14 +95,6 @@ class EASE:
         self._users_of = None
         return self
 
-    def settled(self) -> Self:
-        """An unfitted copy: validation chooses nothing here.
-
-        Returns:
-            An EASE with the same settings.
-        """
-        return type(self)(l2=self.l2, max_gigabytes=self.max_gigabytes)
-
     def knows(self, queries: Queries) -> NDArray[np.bool_]:
         """Whoever brings a liked item.
 
@@ -116,31 +106,6 @@ class EASE:
         """
         return queries.liked_counts > 0
 
-    def retrieve(self, queries: Queries, k: int, eligible: Eligible | None = None) -> TopK:
-        """The eligible items that the liked history speaks for most.
-
-        Args:
-            queries: n askers.
-            k: how many, at least 1.
-            eligible: what may be answered; None allows everything.
-
-        Returns:
-            A TopK (n, k).
-        """
-        return retrieve_dense(self.score_all, self._n_items, queries, k, eligible)
-
-    def score(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Scores of given items.
-
-        Args:
-            queries: n askers.
-            rows: (n, m) item rows; -1 scores -inf.
-
-        Returns:
-            (n, m) float32.
-        """
-        return score_dense(self.score_all, self._n_items, queries, rows)
-
     def score_all(self, queries: Queries) -> NDArray[np.float32]:
         """Scores of the whole catalogue.
 
@@ -151,7 +116,7 @@ class EASE:
             (n, n_items) float32.
         """
         weights = self._fitted()
-        history = queries.liked_matrix(self._n_items)
+        history = queries.liked_matrix(self.n_items)
         # sparse times dense adds line by line, in order: the same bits whatever stands beside it
         if self._items_of is None or self._own is None:
             return np.asarray(history @ weights, np.float32)
@@ -166,21 +131,6 @@ class EASE:
         line = np.repeat(np.arange(len(queries)), np.diff(history.indptr))
         scores[line, history.indices] -= self._own[history.indices]  # B has a zero diagonal
         return scores
-
-    def similar(
-        self, rows: NDArray[np.int32], k: int, eligible: Eligible | None = None
-    ) -> TopK:
-        """What a history of one item speaks for.
-
-        Args:
-            rows: (n,) items asked about.
-            k: how many, at least 1.
-            eligible: what may be answered; None allows everything. The item itself never is.
-
-        Returns:
-            A TopK (n, k).
-        """
-        return self.retrieve(Queries.of_items(rows), k, excluding_itself(rows, eligible))
 
     def state(self) -> State:
         """Everything needed to answer.
@@ -241,7 +191,8 @@ class EASE:
         self._items_of = matrix.astype(np.float32)
 
     @property
-    def _n_items(self) -> int:
+    def n_items(self) -> int:
+        """Width of the catalogue."""
         return int(self._fitted().shape[1])
 
     def _fitted(self) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """What everybody likes: the answer for whoever brings nothing, and the baseline to beat."""
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import ClassVar, Literal, Self, get_args
 
 import numpy as np
@@ -12,14 +12,14 @@ from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
 from shortlist.data.topk import TopK
 from shortlist.errors import ConfigError, NotReadyError
-from shortlist.retrieval.dense import retrieve_dense, score_dense
+from shortlist.retrieval.dense import DenseRetriever
 
 By = Literal["count", "rating", "recent"]
 _A_DAY = 86_400
 
 
 @dataclass(eq=False, kw_only=True)
-class Popularity:
+class Popularity(DenseRetriever):
     """The same list for everyone, less what each has seen.
 
     Attributes:
@@ -86,14 +86,6 @@ class Popularity:
         self._scores = scores.astype(np.float32)
         return self
 
-    def settled(self) -> Self:
-        """An unfitted copy: validation chooses nothing here.
-
-        Returns:
-            A Popularity with the same settings.
-        """
-        return replace(self)
-
     def knows(self, queries: Queries) -> NDArray[np.bool_]:
         """Everyone gets the same answer.
 
@@ -105,30 +97,10 @@ class Popularity:
         """
         return np.ones(len(queries), bool)
 
-    def retrieve(self, queries: Queries, k: int, eligible: Eligible | None = None) -> TopK:
-        """The most popular eligible items.
-
-        Args:
-            queries: n askers.
-            k: how many, at least 1.
-            eligible: what may be answered; None allows everything.
-
-        Returns:
-            A TopK (n, k).
-        """
-        return retrieve_dense(self.score_all, len(self._fitted()), queries, k, eligible)
-
-    def score(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Popularity of given items.
-
-        Args:
-            queries: n askers.
-            rows: (n, m) item rows; -1 scores -inf.
-
-        Returns:
-            (n, m) float32.
-        """
-        return score_dense(self.score_all, len(self._fitted()), queries, rows)
+    @property
+    def n_items(self) -> int:
+        """Width of the catalogue."""
+        return len(self._fitted())
 
     def score_all(self, queries: Queries) -> NDArray[np.float32]:
         """Scores of the whole catalogue.
