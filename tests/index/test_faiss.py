@@ -53,7 +53,7 @@ def test_kept_bytes_answer_the_same(tmp_path: Path) -> None:
 
 
 def test_a_factory_string_that_faiss_cannot_read_says_what_to_try() -> None:
-    with pytest.raises(ConfigError, match=r"'NOPE' over \(2000, 16\).*Try 'HNSW32'"):
+    with pytest.raises(ConfigError, match=r"index='NOPE' for vectors of 16.*Try 'HNSW32'"):
         FaissIndex(VECTORS, "NOPE")
 
 
@@ -61,3 +61,21 @@ def test_a_factory_string_can_be_checked_before_there_are_vectors() -> None:
     check_factory("HNSW32", 16)
     with pytest.raises(ConfigError, match=r"index='NOPE' for vectors of 16.*or 'exact'"):
         check_factory("NOPE", 16)
+
+
+@pytest.mark.parametrize("factory", ["PQ4x4", "NSG16", "PCA8,IVF8,Flat", "IVF8,PQ4x4,RFlat"])
+def test_an_index_that_cannot_leave_items_out_is_refused(factory: str) -> None:
+    with pytest.raises(ConfigError, match=r"cannot leave items out.*Flat, SQ, HNSW or IVF"):
+        FaissIndex(VECTORS, factory)
+
+
+@pytest.mark.parametrize("factory", ["SQ8", "HNSW16,SQ8", "IVF8,SQ8", "IVF8_HNSW16,Flat"])
+def test_what_is_taken_leaves_items_out(factory: str) -> None:
+    odd = np.arange(2000) % 2 == 1
+    top = FaissIndex(VECTORS, factory).search(QUERIES, 5, Eligible.of(40, mask=odd))
+    assert (top.rows % 2 == 1).all()
+
+
+def test_too_few_vectors_to_train_on() -> None:
+    with pytest.raises(ConfigError, match=r"'IVF64,Flat' over \(20, 16\) vectors"):
+        FaissIndex(VECTORS[:20], "IVF64,Flat")

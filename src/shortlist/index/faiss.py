@@ -29,7 +29,7 @@ class FaissIndex:
 
     Raises:
         MissingExtraError: faiss is not installed.
-        ConfigError: FAISS cannot read the factory string, or cannot train on so few vectors.
+        ConfigError: as for :func:`check_factory`, or FAISS cannot train on so few vectors.
     """
 
     def __init__(
@@ -46,10 +46,8 @@ class FaissIndex:
         if built is not None:
             self._index = self._faiss.deserialize_index(np.array(built, np.uint8))
             return
+        self._index = check_factory(factory, vectors.shape[1])
         try:
-            self._index = self._faiss.index_factory(
-                vectors.shape[1], factory, self._faiss.METRIC_INNER_PRODUCT
-            )
             self._index.train(self._exact.vectors)
             self._index.add(self._exact.vectors)
         except RuntimeError as error:
@@ -135,23 +133,31 @@ class FaissIndex:
         return np.asarray(np.unique(found[found >= 0]), np.int64)
 
 
-def check_factory(factory: str, dim: int) -> None:
-    """Insist, before the vectors are there, that FAISS is there and reads a factory string.
+def check_factory(factory: str, dim: int) -> Any:
+    """Make an empty index: what cannot be built is known before there are vectors.
 
     Args:
         factory: a FAISS factory string.
         dim: width of the vectors.
 
+    Returns:
+        An empty FAISS index.
+
     Raises:
-        ConfigError: FAISS cannot read it.
+        ConfigError: FAISS cannot read the string, or searches such an index without exclusions.
     """
     faiss = _import_faiss()
     try:
-        faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
+        index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
-        msg = f"FAISS cannot read index={factory!r} for vectors of {dim}: {reason}. Try 'HNSW32', or 'exact'"
+        msg = f"FAISS cannot make index={factory!r} for vectors of {dim}: {reason}. Try 'HNSW32', or 'exact'"
         raise ConfigError(msg) from None
+    excluding = (faiss.IndexFlat, faiss.IndexHNSW, faiss.IndexIVF, faiss.IndexScalarQuantizer)
+    if not isinstance(index, excluding):
+        msg = f"FAISS cannot leave items out while it searches index={factory!r}; take one that begins with Flat, SQ, HNSW or IVF"
+        raise ConfigError(msg)
+    return index
 
 
 def _import_faiss() -> Any:
