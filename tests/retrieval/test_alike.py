@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+import shortlist.retrieval.alike
 from shortlist.data.catalogue import Catalogue
 from shortlist.data.features import Bucket, History
 from shortlist.data.interactions import Interactions
@@ -121,6 +122,15 @@ def test_a_users_table_with_gaps_and_strangers() -> None:
     # user 0 has no line: nothing is known of them, so they are like nobody in A who is m
     got = model.score_all(stranger(town="A", sex="m"))[0]
     assert_allclose(got, [0, (1 + 0.5) / 1.5, 0, 0.5 / 1.5, 0], atol=1e-6)
+
+
+def test_many_askers_are_answered_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    train = small_world()
+    model = Alike(features=["town", Bucket("age", 3)], neighbours=5).fit(train)
+    asked = Snapshot.of(train).queries(train.user_vocabulary.ids)
+    whole = model.score_all(asked)
+    monkeypatch.setattr(shortlist.retrieval.alike, "_CELLS", 7 * len(asked))
+    assert_array_equal(model.score_all(asked), whole)
 
 
 def test_saved_and_loaded() -> None:

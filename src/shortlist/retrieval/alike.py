@@ -133,9 +133,7 @@ class Alike(DenseRetriever):
         if n > step:  # n askers by all users would not fit
             parts = (queries.slice(i, min(i + step, n)) for i in range(0, n, step))
             return np.concatenate([self.score_all(part) for part in parts])
-        asked = unit_lines(
-            side.encode(np.full(n, -1, np.int32), queries.users)
-        )
+        asked = unit_lines(side.encode(np.full(n, -1, np.int32), queries.users))
         likeness = np.asarray((asked @ self._users.T).toarray(), np.float32)
         known = np.flatnonzero(queries.user_rows >= 0)
         likeness[known, queries.user_rows[known]] = 0.0  # nobody votes for themselves
