@@ -120,6 +120,27 @@ def test_fit_leaves_the_users_module_alone_and_repeats_itself() -> None:
     assert_array_equal(twin.fit(train).item_vectors, first)
 
 
+def test_a_module_in_both_towers_stays_one() -> None:
+    with torch.random.fork_rng():
+        shared = nn.Linear(8, 4)
+    more: dict[str, Any] = {"learning_rate": 0.05, "optimizer": "adagrad"}
+    model = tiny(user_tower=shared, item_tower=shared, **more).fit(small_world())
+    pooled = np.eye(8)
+    user, item = (run_graph(model.state().graphs[side])(pooled) for side in ("user", "item"))
+    assert_array_equal(user, item)
+    with torch.no_grad():
+        before = shared.double()(torch.from_numpy(pooled)).numpy()
+    assert (user != before).any()
+
+
+def test_fit_leaves_the_random_numbers_of_the_caller_alone() -> None:
+    torch.manual_seed(5)
+    want = torch.rand(3)
+    torch.manual_seed(5)
+    tiny(layers=(4,), loss=margin).fit(small_world())
+    assert torch.equal(torch.rand(3), want)
+
+
 def test_an_own_loss_gets_what_the_usual_one_gets() -> None:
     train = small_world()
     given: list[dict[str, Any]] = []

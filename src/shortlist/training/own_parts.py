@@ -9,12 +9,13 @@ from shortlist.errors import ConfigError, TrainingError
 from shortlist.training.graphs import check_graph
 
 
-def own_tower(name: str, given: object) -> nn.Module:
+def own_tower(name: str, given: object, copied: dict[int, object]) -> nn.Module:
     """Copy a tower: a second fit starts where the first did, and the user's module is left alone.
 
     Args:
         name: of the setting, for messages.
         given: what the user set.
+        copied: what was copied before, as of ``copy.deepcopy``: what both towers share stays shared.
 
     Returns:
         A deep copy.
@@ -25,7 +26,7 @@ def own_tower(name: str, given: object) -> nn.Module:
     if not isinstance(given, nn.Module):
         msg = f"{name} must be a torch.nn.Module, made already; got {given!r}"
         raise ConfigError(msg)
-    return copy.deepcopy(given)
+    return copy.deepcopy(given, copied)
 
 
 def check_tower(name: str, tower: nn.Module, dim: int, device: torch.device) -> int:

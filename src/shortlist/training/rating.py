@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Pairs = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
 
 
+@torch.random.fork_rng(devices=[])  # the caller's random numbers stay as they are
 def train_rating(
     settings: RatingSettings,
     train: Interactions,

@@ -77,6 +77,7 @@ class TowerInputs:
     context: tuple[Side, sp.csr_array] | None = None
 
 
+@torch.random.fork_rng(devices=[])  # the caller's random numbers stay as they are
 def train_towers(
     settings: TowerSettings,
     train: Interactions,
@@ -164,7 +165,8 @@ class _Trainer:
             if start is not None:
                 table.start_from(*_start_rows(start, side, vocabulary.rows(start[0]), settings))
         names = ("user_tower", "item_tower")
-        self.heads = [self._head(name).to(self.device) for name in names]
+        copied: dict[int, object] = {}
+        self.heads = [self._head(name, copied).to(self.device) for name in names]
         widths = [
             settings.dim
             if getattr(settings, name) is None
@@ -174,7 +176,7 @@ class _Trainer:
         if widths[0] != widths[1]:
             msg = f"the towers must give vectors of one width; user_tower gives {widths[0]}, item_tower {widths[1]}"
             raise ConfigError(msg)
-        dense = [p for head in self.heads for p in head.parameters()]
+        dense = list(dict.fromkeys(p for head in self.heads for p in head.parameters()))
         self.optimizer = dense_optimizer(dense, settings) if dense else None
 
     def step(self, rows: NDArray[np.int64]) -> Tensor:
@@ -260,11 +262,11 @@ class _Trainer:
         mixed = (rows * shares + extra / max(1, self.n_items)) / max(1, rows + extra)
         return np.log(np.maximum(mixed, 1e-12)).astype(np.float32)
 
-    def _head(self, name: str) -> nn.Module:
+    def _head(self, name: str, copied: dict[int, object]) -> nn.Module:
         chosen = self.settings
         given = getattr(chosen, name)
         if given is not None:
-            return own_tower(name, given)
+            return own_tower(name, given, copied)
         return Head(
             chosen.dim, chosen.layers, dropout=chosen.dropout, normalize=chosen.normalize
         )
