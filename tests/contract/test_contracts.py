@@ -88,7 +88,7 @@ def name_of(value: Any) -> str:
 
 
 def needs_torch(name: str) -> None:
-    if name in {"towers", "towers of features", "deep towers", "network"}:
+    if "tower" in name or "network" in name:
         pytest.importorskip("torch")
 
 
