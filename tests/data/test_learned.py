@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 import zlib
+from collections.abc import Sequence
+from datetime import datetime
 
 import numpy as np
 import polars as pl
@@ -12,11 +14,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
 from shortlist.data.features import Bucket, Category, Hash, Number, Tags, Text, feature_list
-from shortlist.data.learned import Learned, learn
-from shortlist.errors import ConfigError
+from shortlist.data.learned import Learned, guess, learn
+from shortlist.errors import ConfigError, DataError
 
 
-def places(part: Learned, values: list[object]) -> list[int]:
+def places(part: Learned, values: Sequence[object]) -> list[int]:
     """Which of its columns each value takes."""
     lines = part.encode(pl.Series("x", values, strict=False)).toarray()
     assert_array_equal(lines.sum(axis=1), 1)
@@ -98,6 +100,22 @@ def test_numbers_stop_at_five_deviations() -> None:
     part = learn(Number("x"), pl.Series("x", [1.0, 3.0]))
     got = numbers(part, [6.5, 7, 7.5, 1e30, -2.5, -3, -4, None])
     assert_allclose(got, [4.5, 5, 5, 5, -4.5, -5, -5, 0])
+
+
+def test_dates_are_numbers_whichever_unit_they_come_in() -> None:
+    days = [datetime(2020, 1, 1), datetime(2020, 1, 3), None]
+    taught = pl.Series("x", days, dtype=pl.Datetime("ns"))
+    assert guess("x", taught) == Number("x")
+    part = learn(Number("x"), taught)  # mean January 2nd, deviation one day
+    for dtype in (pl.Datetime("ms"), pl.Datetime("us", "UTC"), pl.Date):
+        column = pl.Series("x", days, dtype=pl.Datetime("us")).cast(dtype)
+        assert_allclose(part.encode(column).toarray()[:, 0], [-1, 1, 0], atol=1e-6)
+    assert places(learn(Bucket("x", 2), taught), days) == [0, 1, 2]
+
+
+def test_lists_have_no_hash() -> None:
+    with pytest.raises(DataError, match=r"feature 'x' is declared a Hash.*use Tags"):
+        learn(Hash("x"), pl.Series("x", [["a"]])).encode(pl.Series("x", [["a"]]))
 
 
 def test_what_was_learned_goes_through_json() -> None:

@@ -224,6 +224,12 @@ def test_an_index_without_faiss_says_so_before_training(
         ({"hard_negatives": -1}, "hard_negatives must not be negative; got -1"),
         ({"extra_negatives": -1}, "extra_negatives must not be negative; got -1"),
         ({"index_effort": 0}, "index_effort must be at least 1; got 0"),
+        ({"hard_negatives": 2.5}, "hard_negatives .* got 2.5. It is a whole number"),
+        ({"batch_size": 64.0}, "batch_size .* got 64.0. It is a whole number"),
+        ({"epochs": True}, "epochs .* got True. It is a whole number"),
+        ({"dim": 8.0}, "dim and layers must be at least 1; got 8.0"),
+        ({"layers": (4.5,)}, "dim and layers must be at least 1"),
+        ({"loss": "bpr"}, "loss must be a function .* got 'bpr'"),
     ],
 )
 def test_settings_out_of_range(settings: dict[str, Any], match: str) -> None:

@@ -75,6 +75,9 @@ class Learned:
             at = np.searchsorted(self.edges, numbers, side="right")
             return _one_each(np.where(np.isnan(numbers), unknown, at), self.size)
         if isinstance(self.feature, Hash):
+            if column.dtype.is_nested():
+                msg = f"feature {self.feature.column!r} is declared a Hash but holds {column.dtype}; use Tags"
+                raise DataError(msg)
             texts = column.cast(pl.String)
             at = np.array(
                 [unknown if t is None else zlib.crc32(t.encode()) % unknown for t in texts],
@@ -166,12 +169,12 @@ def guess(name: str, column: pl.Series) -> ColumnFeature:
         column: its values.
 
     Returns:
-        Lists are tags, numbers are numbers, mostly different texts of several words are text, and
+        Lists are tags, numbers and dates are numbers, mostly different texts of several words are text, and
         the rest are categories.
     """
     if isinstance(column.dtype, pl.List):
         return Tags(name)
-    if column.dtype.is_numeric():
+    if column.dtype.is_numeric() or isinstance(column.dtype, pl.Date | pl.Datetime):
         return Number(name)
     spaces = column.cast(pl.String).str.count_matches(" ").mean()
     different = column.n_unique() >= 0.5 * len(column)
@@ -191,6 +194,8 @@ def _numbers(column: pl.Series, name: str) -> NDArray[np.float64]:
     if column.dtype.is_nested():
         msg = f"feature {name!r} is declared a number but holds {column.dtype}; use Tags"
         raise DataError(msg)
+    if isinstance(column.dtype, pl.Date | pl.Datetime):
+        column = column.dt.epoch("us")  # in one unit, whichever the column has
     numbers = column.cast(pl.Float64, strict=False)
     if numbers.null_count() == len(column) > 0 and column.null_count() < len(column):
         example = column.drop_nulls()[0]

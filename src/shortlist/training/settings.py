@@ -52,8 +52,8 @@ class TrainingSettings:
             ConfigError: a setting is out of range.
         """
         for name in ("batch_size", "epochs", "patience"):
-            if getattr(self, name) < 1:
-                msg = f"{name} must be at least 1; got {getattr(self, name)}"
+            if not _whole(getattr(self, name), least=1):
+                msg = f"{name} must be at least 1; got {getattr(self, name)}. It is a whole number"
                 raise ConfigError(msg)
         for name in ("dropout", "unknown_share"):
             if not 0 <= getattr(self, name) < 1:
@@ -126,19 +126,24 @@ class TowerSettings(TrainingSettings):
         super().__post_init__()
         self.user, self.item = feature_list("user", self.user), feature_list("item", self.item)
         self.layers = tuple(self.layers)
-        if self.dim < 1 or any(width < 1 for width in self.layers):
+        if not all(_whole(width, least=1) for width in (self.dim, *self.layers)):
             msg = f"dim and layers must be at least 1; got {self.dim} and {self.layers}"
             raise ConfigError(msg)
         self.context = feature_list("context", self.context)
         for name in ("hard_negatives", "extra_negatives"):
-            if getattr(self, name) < 0:
-                msg = f"{name} must not be negative; got {getattr(self, name)}"
+            if not _whole(getattr(self, name), least=0):
+                msg = f"{name} must not be negative; got {getattr(self, name)}. It is a whole number"
                 raise ConfigError(msg)
-        if self.index_effort < 1:
+        if not _whole(self.index_effort, least=1):
             msg = f"index_effort must be at least 1; got {self.index_effort}"
             raise ConfigError(msg)
         if (self.user_tower is not None or self.item_tower is not None) and self.layers:
             msg = "give layers, or towers of your own, not both"
+            raise ConfigError(msg)
+        if self.loss is not None and not callable(self.loss):
+            msg = (
+                f"loss must be a function of queries, items and their pairs; got {self.loss!r}"
+            )
             raise ConfigError(msg)
         if not self.temperature > 0:
             msg = f"temperature must be positive; got {self.temperature}"
@@ -178,12 +183,18 @@ class RatingSettings(TrainingSettings):
         super().__post_init__()
         self.user, self.item = feature_list("user", self.user), feature_list("item", self.item)
         self.layers = tuple(self.layers)
-        if self.dim < 1 or not self.layers or any(width < 1 for width in self.layers):
+        if not self.layers or not all(_whole(w, least=1) for w in (self.dim, *self.layers)):
             msg = f"dim must be at least 1 and layers at least one width; got {self.dim} and {self.layers}"
             raise ConfigError(msg)
-        if self.cross_layers < 0 or self.cross_rank < 0:
+        if not all(_whole(n, least=0) for n in (self.cross_layers, self.cross_rank)):
             msg = f"cross_layers and cross_rank must not be negative; got {self.cross_layers} and {self.cross_rank}"
             raise ConfigError(msg)
         if any(isinstance(feature, History) for feature in self.user):
             msg = "the rating network does not read a History; leave it out of user"
             raise ConfigError(msg)
+
+
+def _whole(value: object, *, least: int) -> bool:
+    return (
+        not isinstance(value, bool) and isinstance(value, int | np.integer) and value >= least
+    )
