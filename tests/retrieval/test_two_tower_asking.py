@@ -112,8 +112,8 @@ def test_values_that_train_never_had_are_the_unknown() -> None:
 
 def test_a_context_that_is_not_there() -> None:
     train = asked_somewhere()
-    with pytest.raises(ConfigError, match=r"feature 'divice': no such column.*'device'"):
-        tiny(context=["divice"]).fit(train)
+    with pytest.raises(ConfigError, match=r"feature 'devices': no such column.*'device'"):
+        tiny(context=["devices"]).fit(train)
     with pytest.raises(ConfigError, match=r"context is a list of features.*\['device'\]"):
         tiny(context="device")
     model = tiny(context=["device"]).fit(train)

@@ -64,6 +64,9 @@ class Learned:
 
         Returns:
             (n, size) float32 CSR.
+
+        Raises:
+            DataError: the column is of a kind that the feature cannot read.
         """
         n, unknown = len(column), self.size - 1
         if isinstance(self.feature, Number):

@@ -1,5 +1,6 @@
 """Settings of the models that are trained: written once, torch-free, so that the models can be them."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -12,6 +13,23 @@ from shortlist.data.vocabulary import IdColumn
 from shortlist.errors import ConfigError
 
 StartVectors: TypeAlias = tuple[IdColumn, NDArray[np.floating[Any]]]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass did.
+
+    Attributes:
+        number: from 1.
+        loss: mean training loss of the pass.
+        validation: the validation figure after the pass, higher is better; None without validation.
+        seconds: how long the pass took, without the validation; NaN where it was read from a bundle.
+    """
+
+    number: int
+    loss: float
+    validation: float | None
+    seconds: float = math.nan
 
 
 @dataclass(kw_only=True)
@@ -140,10 +158,9 @@ class TowerSettings(TrainingSettings):
         if (self.user_tower is not None or self.item_tower is not None) and self.layers:
             msg = "give layers, or towers of your own, not both"
             raise ConfigError(msg)
-        if self.loss is not None and not callable(self.loss):
-            msg = (
-                f"loss must be a function of queries, items and their pairs; got {self.loss!r}"
-            )
+        loss: object = self.loss
+        if loss is not None and not callable(loss):
+            msg = f"loss must be a function of queries, items and their pairs; got {loss!r}"
             raise ConfigError(msg)
         if not self.temperature > 0:
             msg = f"temperature must be positive; got {self.temperature}"
@@ -195,6 +212,6 @@ class RatingSettings(TrainingSettings):
 
 
 def _whole(value: object, *, least: int) -> bool:
-    return (
-        not isinstance(value, bool) and isinstance(value, int | np.integer) and value >= least
-    )
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        return False
+    return int(value) >= least
