@@ -158,3 +158,20 @@ def test_agrees_with_plain_python(
 def test_and_binds_closer_than_or() -> None:
     table = pl.DataFrame({"a": [1, 0], "b": [0, 0], "c": [0, 0]})
     assert Expression("a == 1 or b == 1 and c == 1").mask(table).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "instead"),
+    [
+        ("genres == 'Comedy'", "'Comedy' in genres"),
+        ("'Comedy' == genres", "'Comedy' in genres"),
+        ("genres != 'Comedy'", "'Comedy' not in genres"),
+        ("year > 1990 and not genres == 'Comedy'", "'Comedy' in genres"),
+        ("genres in ['Comedy', 'Crime']", "'Comedy' in genres or 'Crime' in genres"),
+    ],
+)
+def test_a_column_of_lists_is_asked_with_in(text: str, instead: str) -> None:
+    table = pl.DataFrame({"genres": [["Comedy"], []], "year": [1991, 1992]})
+    with pytest.raises(ConfigError, match=rf"'genres', which holds several.*write {instead}$"):
+        Expression(text).mask(table)
+    assert Expression(instead).mask(table).tolist() in ([True, False], [False, True])

@@ -59,6 +59,10 @@ class Expression:
     text: str
 
     def __post_init__(self) -> None:
+        given: object = self.text
+        if not isinstance(given, str):
+            msg = f"a condition is a text such as 'year >= 1990'; got {given!r}"
+            raise ConfigError(msg)
         _ = self._parsed
 
     @property
@@ -82,6 +86,10 @@ class Expression:
             if name not in table.columns:
                 msg = f"{self.text!r} names column {name!r}, which is not there; columns are {table.columns}.{closest(name, table.columns)}"
                 raise ConfigError(msg)
+        for name, instead in self._parsed[2]:
+            if isinstance(table.schema[name], pl.List | pl.Array):
+                msg = f"{self.text!r} compares {name!r}, which holds several values in each row; write {instead}"
+                raise ConfigError(msg)
         try:
             # NaN says as little as null, but polars holds it to be above every number
             floats = [c for c in self.columns if table.schema[c].is_float()]
@@ -97,15 +105,17 @@ class Expression:
         return answer.to_numpy().astype(bool)
 
     @cached_property
-    def _parsed(self) -> tuple[pl.Expr, frozenset[str]]:
+    def _parsed(self) -> tuple[pl.Expr, frozenset[str], tuple[tuple[str, str], ...]]:
         parser = _Parser(self.text)
-        return parser.whole(), frozenset(parser.columns)
+        whole = parser.whole()
+        return whole, frozenset(parser.columns), tuple(parser.singles)
 
 
 class _Parser:
     def __init__(self, text: str) -> None:
         self.text = text
         self.columns: set[str] = set()
+        self.singles: list[tuple[str, str]] = []  # must hold one value a row; else write this
         self.tokens: list[tuple[str, str]] = []
         self.position = 0
         self.depth = 0
@@ -174,6 +184,7 @@ class _Parser:
                 right = self._operand()
                 if "list" in {left.kind, right.kind}:
                     self._fail("a list can only stand after 'in'")
+                self._expect_single(left, right, sign)
                 return compare(self._expr(left), self._expr(right))
         negated = self._take("not")
         if not self._take("in"):
@@ -181,9 +192,19 @@ class _Parser:
         inside = self._in(left, self._operand())
         return ~inside if negated else inside
 
+    def _expect_single(self, left: _Operand, right: _Operand, sign: str) -> None:
+        inside = "not in" if sign == "!=" else "in"
+        for column, other in ((left, right), (right, left)):
+            if column.kind == "column":
+                value = other.value if other.kind == "column" else repr(other.value)
+                self.singles.append((str(column.value), f"{value} {inside} {column.value}"))
+
     def _in(self, left: _Operand, right: _Operand) -> pl.Expr:
         if right.kind == "list":
             values: list[object] = right.value  # type: ignore[assignment]
+            if left.kind == "column":
+                instead = " or ".join(f"{value!r} in {left.value}" for value in values)
+                self.singles.append((str(left.value), instead))
             same = [self._expr(left) == pl.lit(value) for value in values]  # 1 equals 1.0
             nowhere = self._expr(left) != self._expr(left)  # never true; null where left is
             return pl.any_horizontal(same) if same else nowhere
