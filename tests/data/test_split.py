@@ -143,6 +143,8 @@ def test_new_users_have_no_row_in_train() -> None:
     assert not owners[0] & owners[1]
     assert not owners[0] & owners[2]
     assert not owners[1] & owners[2]
+    assert "all of them get the fallback" in parts.leaks
+    assert "recommend(history=...)" in parts.leaks
 
 
 def test_one_cut_warns_of_few_known_users(caplog: pytest.LogCaptureFixture) -> None:
@@ -152,6 +154,9 @@ def test_one_cut_warns_of_few_known_users(caplog: pytest.LogCaptureFixture) -> N
     assert parts.leaks.startswith("Nothing")
     assert "Only 1 of 2 test users were known" in parts.leaks
     assert "Only 1 of 2 test users were known" in caplog.text
+    assert (
+        "The holdout 'latest' judges more users" in parts.leaks
+    )  # a name that both doors know
 
 
 def test_one_cut_through_many_known_users_is_silent(caplog: pytest.LogCaptureFixture) -> None:

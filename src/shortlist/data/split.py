@@ -169,7 +169,7 @@ def by_time(data: Interactions, *, test: float = 0.1, validation: float = 0.0) -
     if met < _FEW_KNOWN_USERS:
         few = (
             f"Only {met:,} of {len(asked):,} test users were known before the cut (fewer than "
-            f"{_FEW_KNOWN_USERS}): figures over them are loose. split.latest judges more users."
+            f"{_FEW_KNOWN_USERS}): figures over them are loose. The holdout 'latest' judges more users."
         )
         log.warning("%s", few)
         leaks = f"{leaks} {few}"
@@ -234,8 +234,9 @@ def new_users(
     part_of_user[order[: cuts[0]]] = _TEST
     part_of_user[order[cuts[0] : sum(cuts)]] = _VALIDATION
     leaks = (
-        "Train holds rows of other users from after the test rows; nothing at all of the test "
-        "users, whose histories must be brought as a guest's."
+        "Train holds rows of other users from after the test rows, and nothing at all of the test "
+        "users. Asked by id, all of them get the fallback, so figures show the fallback only; to "
+        "judge more, bring their histories as guests' (recommend(history=...))."
     )
     return _parts(data, part_of_user[data.user_rows], validation > 0, leaks)
 
