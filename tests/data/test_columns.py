@@ -4,6 +4,7 @@ import pytest
 from shortlist.data.columns import (
     INTERACTION_FIELDS,
     ITEM_FIELDS,
+    check_named,
     check_names,
     find_columns,
     renamed,
@@ -154,3 +155,26 @@ def test_only_constant_columns_are_lifted() -> None:
     assert lifted is not None
     assert lifted.rows() == [(1, "a"), (2, "b")]
     assert lift(table, "item_id", ["price"])[1] is None
+
+
+def test_a_named_column_that_is_nowhere_is_refused_with_the_nearest() -> None:
+    tables = [("r.csv", ["Kunde", "film"]), ("m.csv", ["film", "Titel"])]
+    check_named({"user_id": "Kunde", "title": "Titel", "rating": None}, tables)
+    for given, near in (("Kund", "Kunde"), ("KUNDE", "Kunde"), ("titel", "Titel")):
+        with pytest.raises(
+            DataError, match=rf"names '{given}' as the user_id, but .*Did you mean '{near}'"
+        ):
+            check_named({"user_id": given}, tables)
+
+
+def test_a_missing_column_tells_the_name_that_was_given() -> None:
+    with pytest.raises(
+        DataError,
+        match=r"The user_id was named 'Kund', which is not there\. Did you mean 'Kunde'",
+    ):
+        find_columns(
+            ["Kunde", "film"],
+            INTERACTION_FIELDS,
+            named={"user_id": "Kund"},
+            required=("user_id",),
+        )

@@ -1,6 +1,7 @@
 """Which column is which: names are guessed, or given; what is ambiguous is asked."""
 
 from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
 
 import polars as pl
 
@@ -109,6 +110,33 @@ def check_names(named: Named) -> None:
             raise ConfigError(msg)
 
 
+def check_named(named: Named, tables: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """Refuse a column that was named and is in no table: a guess in its place would go unnoticed.
+
+    Args:
+        named: ours -> theirs, from the user.
+        tables: of each table where it may be, what messages call it, and its columns.
+
+    Raises:
+        DataError: no table has the column.
+    """
+    for ours, theirs in named.items():
+        if theirs is None or any(theirs in columns for _, columns in tables):
+            continue
+        near = _nearest(theirs, [name for _, columns in tables for name in columns])
+        there = "; ".join(f"{where}: {list(columns)}" for where, columns in tables)
+        msg = f"columns names {theirs!r} as the {ours}, but no table has it.{near} Columns are {there}"
+        raise DataError(msg)
+
+
+def _nearest(name: str, columns: Sequence[str]) -> str:
+    # capitals and signs are the commonest mistakes, and difflib counts them like any other
+    by_plain = {plain(column): column for column in columns}
+    near = get_close_matches(plain(name), list(by_plain), n=3)
+    words = " or ".join(repr(by_plain[one]) for one in near)
+    return f" Did you mean {words}?" if near else ""
+
+
 def find_columns(
     columns: Sequence[str],
     fields: Sequence[str],
@@ -155,7 +183,7 @@ def find_columns(
         elif ours in required:
             missing.append(ours)
     if missing:
-        raise DataError(_missing(missing, columns, where))
+        raise DataError(_missing(missing, columns, where, named))
     return found
 
 
@@ -175,13 +203,19 @@ def _guess(ours: str, free: Sequence[str], columns: Sequence[str], where: str) -
     return None
 
 
-def _missing(missing: list[str], columns: Sequence[str], where: str) -> str:
+def _missing(missing: list[str], columns: Sequence[str], where: str, named: Named) -> str:
     data = any(name[:1].isdigit() for name in columns)
     header = ", or put a header line into the file if it has none" if data else ""
     names = ", ".join(f"{ours!r}: 'its name there'" for ours in missing)
+    told = {ours: theirs for ours in missing if (theirs := named.get(ours))}
+    said = "".join(
+        f" The {ours} was named {theirs!r}, which is not there.{_nearest(theirs, columns)}"
+        for ours, theirs in told.items()
+    )
     return (
         f"{where}: no column looks like the {' or the '.join(missing)}; columns are "
-        f"{list(columns)}.{closest(missing[0], list(columns))} Name it: columns={{{names}}}{header}"
+        f"{list(columns)}.{said or _nearest(missing[0], columns)} Name it: "
+        f"columns={{{names}}}{header}"
     )
 
 
