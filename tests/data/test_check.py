@@ -139,3 +139,27 @@ def test_diagnose_takes_what_read_takes(tmp_path: Path) -> None:
         )
     with pytest.raises(DataError, match="is not there"):
         diagnose(tmp_path / "none.csv")
+
+
+def test_ids_that_may_be_missing_are_counted() -> None:
+    rows = {
+        "user": ["a", "NA", "b", "n/a"],
+        "item": ["x", "y", "N/A", "NA"],
+        "seq": [1, 2, 3, 4],
+    }
+    seen = diagnose(pl.DataFrame(rows))
+    assert seen.unsure_ids == 3
+    assert "WARNING  3 rows have NA or N/A as the user's or item's id" in str(seen)
+    assert "NA or N/A" not in texts(Interactions(ROWS, FILMS))
+
+
+def test_diagnose_refuses_a_column_named_in_vain(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text("user,film\n1,2\n2,3\n")
+    with pytest.raises(DataError, match=r"names 'filmm' as the item_id.*Did you mean 'film'"):
+        diagnose(path, columns={"item_id": "filmm"})
+
+
+def test_frequent_repeats_ask_for_seen_items() -> None:
+    said = texts(Interactions(ROWS, FILMS))
+    assert "judge that way: Recommender(..., rules=()) and keep_seen=True" in said

@@ -324,3 +324,55 @@ def test_rows_keep_their_order() -> None:
     rng = np.random.default_rng(0)
     table = pl.DataFrame({"user": rng.integers(0, 9, 200), "item": rng.integers(0, 9, 200)})
     assert read(table).table.rows() == table.rows()
+
+
+def test_a_column_named_in_vain_comes_before_every_guess(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.csv", GOOD)
+    for named in ({"item_id": "movieID"}, {"user_id": "userid"}):
+        ours, theirs = next(iter(named.items()))
+        with pytest.raises(DataError, match=rf"names '{theirs}' as the {ours}.*Did you mean"):
+            read(path, columns=named)
+    asked = write(tmp_path / "s.csv", "who,what,asin,sku\n1,2,3,4\n")
+    with pytest.raises(DataError, match=r"names 'whom' as the user_id.*Did you mean 'who'"):
+        read(asked, columns={"user_id": "whom"})  # told before that asin or sku is asked for
+    elsewhere = pl.DataFrame({"movieId": [12], "nom": ["Heat"]})
+    data = read(path, items=elsewhere, columns={"title": "nom"})
+    assert "Heat" in data.catalogue.titles.to_list()
+
+
+@pytest.mark.parametrize("text", ["", "NULL", "nan", "NaN", "None", " null "])
+@pytest.mark.parametrize("place", ["userId", "movieId"])
+def test_words_for_nothing_are_missing_ids(tmp_path: Path, text: str, place: str) -> None:
+    row = {"userId": "1", "movieId": "5"} | {place: text}
+    path = write(tmp_path / "r.csv", f"{GOOD}{row['userId']},{row['movieId']},4,7\n")
+    with pytest.raises(DataError, match=rf"column '{place}', row 3.*the id is missing"):
+        read(path)
+    assert (
+        read(path, on_bad_rows="quarantine").table.rows()
+        == read(write(tmp_path / "good.csv", GOOD)).table.rows()
+    )
+    table = pl.DataFrame({"user": ["a", text], "item": ["x", "y"]})
+    with pytest.raises(DataError, match=r"column 'user', row 1: the id is missing"):
+        read(table)
+
+
+def test_na_is_an_id_that_somebody_may_have() -> None:
+    table = pl.DataFrame({"user": ["NA", "b"], "item": ["x", "y"]})
+    assert read(table).table["user_id"].to_list() == ["NA", "b"]
+
+
+@pytest.mark.parametrize("dates", [("30.03.1998", "01.04.1998"), ("03/30/1998", "04/01/1998")])
+def test_dates_of_an_unknown_format(tmp_path: Path, dates: tuple[str, str]) -> None:
+    rows = "".join(f"{u},{u + 5},{date}\n" for u, date in enumerate(dates))
+    path = write(tmp_path / "r.csv", f"user,item,date\n{rows}")
+    for on_bad_rows in ("stop", "quarantine"):
+        with pytest.raises(DataError, match=rf"format of dates such as '{dates[0]}' is not known"
+                           r".*ISO dates \(1998-03-30.*seconds since 1970") as caught:  # fmt: skip
+            read(path, on_bad_rows=on_bad_rows)
+        assert "on_bad_rows" not in str(caught.value)
+
+
+def test_quarantine_is_not_offered_where_nothing_would_be_left() -> None:
+    table = pl.DataFrame({"user": [1, 2], "item": [1, 2], "rating": ["bad", "worse"]})
+    with pytest.raises(DataError, match=r"'bad' is not a number\. Correct it$"):
+        read(table)

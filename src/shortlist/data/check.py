@@ -19,6 +19,7 @@ __all__ = ["Checkup", "Finding", "RatingScale", "Times", "check", "diagnose"]
 
 _POSITIONS_BELOW = 31_536_000  # a year after 1970: such small times count something else
 _MANY_REPEATS = 0.05
+_PERHAPS_MISSING = ("na", "n/a")  # or somebody's initials
 
 
 def check(data: Interactions) -> Checkup:
@@ -61,15 +62,17 @@ def diagnose(
     """
     named = columns or {}
     check_names(named)
-    typed = typed_interactions(source, named)
+    item_table = None if items is None else load(items, what="the items table")
+    user_table = None if users is None else load(users, what="the users' table")
+    typed = typed_interactions(source, named, item_table, user_table)
     bad = typed.bad
     if bad.all():
         msg = f"{typed.loaded.where}: no row can be used. {typed.told(typed.faults[0])}"
         raise DataError(msg)
     data = assemble(
         typed.table.filter(~bad),
-        None if items is None else load(items, what="the items table"),
-        None if users is None else load(users, what="the users' table"),
+        item_table,
+        user_table,
         named,
         positive,
     )
@@ -112,8 +115,19 @@ def _examined(data: Interactions, faults: tuple[str, ...]) -> Checkup:
         users_with_one_item=int((items_per_user == 1).sum()),
         testable_users=int((np.bincount(data.user_rows) >= ENOUGH_ROWS).sum()),
         top_share=float(popular.sum() / n),
+        unsure_ids=_unsure_ids(data.table),
     )
     return replace(checkup, findings=findings_of(checkup, faults))
+
+
+def _unsure_ids(table: pl.DataFrame) -> int:
+    texts = [c for c in ("user_id", "item_id") if table.schema[c] == pl.String]
+    if not texts:
+        return 0
+    unsure = pl.any_horizontal(
+        pl.col(c).str.strip_chars().str.to_lowercase().is_in(_PERHAPS_MISSING) for c in texts
+    )
+    return int(table.select(unsure.sum()).item())
 
 
 def _duplicates(table: pl.DataFrame) -> int:

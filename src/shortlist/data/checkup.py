@@ -103,6 +103,7 @@ class Checkup:
         users_with_one_item: users who touched a single item.
         testable_users: users with 5 rows or more.
         top_share: share of the rows that the most popular hundredth of the items takes.
+        unsure_ids: rows whose user or item is "NA" or "N/A": an id, or a missing one?
         bad_rows: column, reason and number of rows that cannot be used, from ``diagnose``.
         findings: what to know and what to do, the gravest first.
     """
@@ -124,6 +125,7 @@ class Checkup:
     users_with_one_item: int
     testable_users: int
     top_share: float
+    unsure_ids: int = 0
     bad_rows: tuple[tuple[str, str, int], ...] = ()
     findings: tuple[Finding, ...] = ()
 

@@ -10,7 +10,8 @@ import polars as pl
 from shortlist.data.faults import MILLISECONDS_FROM, Fault
 from shortlist.errors import DataError
 
-_MISSING = ("", "nan", "null", "none", "na", "n/a")
+_NO_ID = ("", "nan", "null", "none")
+_MISSING = (*_NO_ID, "na", "n/a")
 _UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 _DATES = (
     "%Y-%m-%d %H:%M:%S%.f%#z",
@@ -30,7 +31,7 @@ def ids(column: pl.Series) -> pl.Series:
         column: text, numbers or categories.
 
     Returns:
-        The column; text without any sign in it is null.
+        The column; null where the text is empty, or "nan", "null" or "none" in any case.
     """
     if isinstance(column.dtype, pl.Categorical | pl.Enum):
         column = column.cast(pl.String)
@@ -38,7 +39,7 @@ def ids(column: pl.Series) -> pl.Series:
         return column.fill_nan(None)
     if column.dtype != pl.String:
         return column
-    return column.set(column.str.strip_chars() == "", None)
+    return column.set(column.str.strip_chars().str.to_lowercase().is_in(_NO_ID), None)
 
 
 def whole_numbers(column: pl.Series) -> pl.Series:
@@ -186,7 +187,18 @@ def _times_of_text(column: pl.Series) -> tuple[pl.Series, list[Fault]]:
             break
         value = value.to_frame("a").select(pl.col("a").fill_null(read(plain))).to_series()
     bad = value.is_null() & text.is_not_null()
+    if bad.any() and value.null_count() == len(value):  # not one of them: it is the format
+        return value, [_unknown_dates(column, bad)]
     return value, _unread(column, bad, "a date such as 2024-01-31 or 2024-01-31T18:00:00")
+
+
+def _unknown_dates(column: pl.Series, bad: pl.Series) -> Fault:
+    return Fault(
+        column.name,
+        f"the format of dates such as {column.filter(bad)[0]!r} is not known",
+        f"Give ISO dates (1998-03-30 or 1998-03-30T18:00:00) or seconds since 1970, {QUARANTINE}",
+        bad,
+    )
 
 
 def _reader(form: str) -> Callable[[pl.Series], pl.Series]:

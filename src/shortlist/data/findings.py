@@ -31,6 +31,12 @@ def findings_of(checkup: Checkup, faults: tuple[str, ...] = ()) -> tuple[Finding
 
 
 def _on_rows(seen: Checkup) -> Iterator[Finding]:
+    if seen.unsure_ids:
+        yield Finding(
+            "warning",
+            f"{seen.unsure_ids:,} rows have NA or N/A as the user's or item's id",
+            "Where it stands for a missing id, remove these rows: they would count as one user or item",
+        )
     if seen.duplicates:
         yield Finding(
             "warning" if seen.duplicates * 100 > seen.rows else "note",
@@ -42,7 +48,8 @@ def _on_rows(seen: Checkup) -> Iterator[Finding]:
         yield Finding(
             "note",
             f"{seen.repeat_share:.1%} of the rows are repeats: a user and an item again",
-            "Keep seen items among the answers (--keep-seen), and judge that way too",
+            "Keep seen items among the answers, and judge that way: Recommender(..., rules=()) and "
+            "keep_seen=True",
         )
     elif seen.repeat_share > 0:
         yield Finding(

@@ -18,6 +18,7 @@ from shortlist.data.columns import (
     ITEM_FIELDS,
     USER_FIELDS,
     Named,
+    check_named,
     check_names,
     find_columns,
     renamed,
@@ -77,9 +78,12 @@ class Typed:
         more = int(fault.bad.sum()) - 1
         also = f" and {more:,} more" if more else ""
         column = self.theirs.get(fault.column, fault.column)
+        remedy = fault.remedy
+        if self.bad.all():  # nothing would be left
+            remedy = remedy.removesuffix(f", {conversion.QUARANTINE}")
         return (
             f"{self.loaded.where}: column {column!r}, row {row}{line}{also}: "
-            f"{fault.reason}. {fault.remedy}"
+            f"{fault.reason}. {remedy}"
         )
 
 
@@ -126,10 +130,9 @@ def read(
     _check_settings(source, on_bad_rows, quarantine)
     named = columns or {}
     check_names(named)
-    typed = typed_interactions(source, named)
     item_table = None if items is None else load(items, what="the items table")
     user_table = None if users is None else load(users, what="the users' table")
-    _check_all_found(named, typed.loaded, item_table, user_table)
+    typed = typed_interactions(source, named, item_table, user_table)
     table = _without_bad_rows(typed, on_bad_rows, quarantine)
     if len(table) > 1 and table.row(0) == table.row(-1) and table.n_unique() == 1:
         msg = (
@@ -187,12 +190,13 @@ def assemble(
     return Interactions(table, held, user_rows, positive)
 
 
-def typed_interactions(source: Source, named: Named) -> Typed:
+def typed_interactions(source: Source, named: Named, *beside: Loaded | None) -> Typed:
     """Load interactions, name the columns and bring them to their types, without judging rows.
 
     Args:
         source: as for ``read``.
         named: ours -> theirs, from the user.
+        *beside: further tables, which may have the columns that ``named`` names.
 
     Returns:
         The rows, and what is wrong with them.
@@ -201,6 +205,8 @@ def typed_interactions(source: Source, named: Named) -> Typed:
         DataError: the table cannot be read, or a column is missing or ambiguous.
     """
     loaded = load(source)
+    held = [table for table in (loaded, *beside) if table is not None]
+    check_named(named, [(one.where, one.table.columns) for one in held])
     raw = loaded.table
     found = find_columns(
         raw.columns,
@@ -290,15 +296,6 @@ def _check_settings(source: Source, on_bad_rows: str, quarantine: str | Path | N
     if quarantine is not None and Path(quarantine).suffix not in {".csv", ".parquet"}:
         msg = f"quarantine must be a .csv or .parquet path; got {str(quarantine)!r}"
         raise ConfigError(msg)
-
-
-def _check_all_found(named: Named, *tables: Loaded | None) -> None:
-    held = [t for t in tables if t is not None]
-    for ours, theirs in named.items():
-        if theirs is not None and not any(theirs in t.table.columns for t in held):
-            there = "; ".join(f"{t.where}: {t.table.columns}" for t in held)
-            msg = f"columns names {theirs!r} as the {ours}, but no table has it. Columns are {there}"
-            raise DataError(msg)
 
 
 def _without_bad_rows(
