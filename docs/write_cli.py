@@ -8,10 +8,10 @@ from pathlib import Path
 
 os.environ |= {"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
 
-from typer.main import get_command  # noqa: E402
-from typer.testing import CliRunner  # noqa: E402
+from typer.main import get_command
+from typer.testing import CliRunner
 
-from shortlist.cli.main import app  # noqa: E402
+from shortlist.cli.main import app
 
 HEAD = """# The command line
 

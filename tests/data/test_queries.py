@@ -20,11 +20,12 @@ def queries(**changes: Any) -> Queries:
 
 
 def test_who_brings_columns_of_their_own() -> None:
-    assert queries().has_columns.tolist() == [False, False, False]
+    assert queries().having(["age"]).tolist() == [False, False, False]
     described = queries(
         users=pl.DataFrame({"age": [None, 30, None], "sex": [None, None, None]})
     )
-    assert described.has_columns.tolist() == [False, True, False]
+    assert described.having(["age", "town"]).tolist() == [False, True, False]
+    assert described.having(["sex"]).tolist() == [False, False, False]
 
 
 def test_liked_matrix_counts_an_item_once() -> None:

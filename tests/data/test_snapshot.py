@@ -43,7 +43,7 @@ def test_queries_of_known_unknown_and_described_users() -> None:
     assert queries.history_ages.tolist() == [0, 40, 30, 20]  # before the last time, 50
     assert queries.users is not None
     assert queries.users["age"].to_list() == [20, None, 70, None]
-    assert queries.has_columns.tolist() == [True, False, True, False]
+    assert queries.having(["age"]).tolist() == [True, False, True, False]
 
 
 def test_a_guest_brings_items_and_unknown_ones_are_left_out() -> None:

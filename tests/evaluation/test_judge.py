@@ -217,7 +217,7 @@ def test_the_fingerprint_is_of_the_rows_in_any_order() -> None:
     assert fingerprint(TEST.subset(np.array([0, 1]))) != fingerprint(TEST)
 
 
-@pytest.mark.parametrize("k", [(), (0,), (10, -1), (1.5,), (True,), 10])
+@pytest.mark.parametrize("k", [(), (0,), (10, -1), (1.5,), (True,), 0])
 def test_a_k_that_is_no_length_is_refused(k: object) -> None:
     with pytest.raises(ConfigError, match=r"k must hold whole numbers of at least 1.*got"):
         judge(Fixed(ANSWERS), TEST, k=k)  # type: ignore[arg-type]

@@ -113,7 +113,7 @@ def test_lines_are_set_against_one_of_them() -> None:
     assert second.verdict.startswith("middle is better: +.")
     assert [line.best for line in compared.lines] == [False, False, True]
     assert third.best
-    assert compared.summary == f"best ndcg@10: high, {HIGH['ndcg@10']}"
+    assert compared.summary == f"best value of ndcg@10: high, {HIGH['ndcg@10']}"
     assert compared.beaten is None
 
 
@@ -170,7 +170,7 @@ def test_a_comparison_reads_as_tables_json_and_page() -> None:
     assert (
         json.loads(json.dumps(compared.to_dict(), allow_nan=False))["lines"][1]["best"] is True
     )
-    assert "high (best)" in str(compared)
+    assert "high (best value)" in str(compared)
     assert compared.summary in str(compared).replace("\n", " ")
     assert repr(compared) == "Comparison(ndcg@10: low, high)"
 

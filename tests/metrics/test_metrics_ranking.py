@@ -113,6 +113,7 @@ def _world(
     return answered, Relevant(np.concatenate(chosen), np.concatenate([[0], np.cumsum(counts)]))
 
 
+@pytest.mark.filterwarnings("ignore:unsafe cast")  # numba's, while it compiles ranx
 @pytest.mark.parametrize("k", [1, 5, 12])
 def test_agrees_with_ranx(k: int) -> None:
     ranx = pytest.importorskip("ranx")

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -23,7 +24,7 @@ from shortlist.data.topk import TopK
 from shortlist.errors import ConfigError, DataError, NotReadyError, ShapeError, ShortlistError
 from shortlist.index.select import select_top_k
 from shortlist.ranking import Biases, RatingNetwork
-from shortlist.recommender import Recommender
+from shortlist.recommender import Recommender, load
 from shortlist.recommender.rules import Deny, Seen, Where
 from shortlist.retrieval import EASE, Popularity, TwoTower
 from shortlist.testing import small_world
@@ -509,7 +510,7 @@ def test_audience_is_the_log_share_by_hand() -> None:
     assert table["rank"].to_list() == list(range(1, 49))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "popularity"])
 def test_audience_leaves_out_who_has_the_item_and_who_is_not_known(kind: str) -> None:
     rec = fitted(kind)
     everyone = set(rec.snapshot.user_vocabulary.ids)
@@ -518,10 +519,55 @@ def test_audience_leaves_out_who_has_the_item_and_who_is_not_known(kind: str) ->
         set(rec.audience("i5")["user_id"]),
         set(rec.audience("i5", keep_seen=True)["user_id"]),
     )
-    known = everyone if kind == "popularity" else everyone - {"sad"}
+    known = everyone - {"sad"}
     assert kept == known
     assert found == known - has
     assert len(rec.audience("i5", k=3)) == 3
+
+
+def test_popularity_alone_has_no_audience() -> None:
+    with pytest.raises(ConfigError, match="no audience to rank; put EASE"):
+        fitted("popularity").audience("i5")
+
+
+def test_a_ranker_can_predict_and_leave_the_lists_alone(tmp_path: Path) -> None:
+    ranked, alone = fitted("ranked"), fitted("ease")
+    rec = ranked.only_predicting().fit(world())
+    assert rec.name == ranked.name.replace(" > ", " | ")
+    lists = rec.recommend("u1", k=9)
+    assert lists["item_id"].equals(alone.recommend("u1", k=9)["item_id"])
+    assert rec.predict("u1").equals(ranked.predict("u1"))
+    rec.save(tmp_path / "b")
+    assert load(tmp_path / "b").recommend("u1", k=9).equals(lists)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"retrieve": EASE}, "is no retriever; give an object such as"),
+        ({"retrieve": "ease"}, "'ease' is no retriever"),
+        ({"rank": EASE()}, "is no ranker"),
+        ({"rules": ["year > 3"]}, "'year > 3' is no rule"),
+        ({"fallback": None}, "None is no retriever"),
+    ],
+)
+def test_parts_that_are_no_parts_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Recommender(**({"retrieve": EASE()} | change))
+
+
+def test_a_bare_table_is_no_train() -> None:
+    with pytest.raises(
+        DataError, match=r"train must be Interactions; got polars\.DataFrame.*read"
+    ):
+        Recommender(EASE()).fit(world().table)  # type: ignore[arg-type]
+
+
+def test_nothing_liked_is_nothing_to_learn() -> None:
+    with pytest.raises(
+        DataError, match=r"none of the .* counts as liked: positive='rating > 99'"
+    ):
+        Recommender(EASE()).fit(replace(world(), positive="rating > 99"))
 
 
 def test_the_audience_of_an_item_has_its_taste() -> None:

@@ -11,8 +11,8 @@ from shortlist.errors import DataError, TrainingError
 
 torch = pytest.importorskip("torch")
 
-from shortlist.training.loop import Epoch, kept_epoch, pick_device, run_epochs  # noqa: E402
-from shortlist.training.settings import TrainingSettings  # noqa: E402
+from shortlist.training.loop import kept_epoch, pick_device, run_epochs  # noqa: E402
+from shortlist.training.settings import Epoch, TrainingSettings  # noqa: E402
 
 ROWS = np.arange(100, 110)  # where the ten training rows stand in the table
 

@@ -176,7 +176,7 @@ def sentence(words: str) -> str:
     Returns:
         The same with a capital and a full stop.
     """
-    starts = ("the simple", "best ", "no difference")
+    starts = ("the simple", "best value", "no difference")
     return (words[:1].upper() + words[1:] if words.startswith(starts) else words) + "."
 
 

@@ -180,6 +180,22 @@ class Interactions:
         return np.lexsort((times, self.user_rows))
 
 
+def check_table(given: object, name: str) -> None:
+    """Insist on Interactions where a bare table would be a mistake.
+
+    Args:
+        given: what was passed.
+        name: of the argument.
+
+    Raises:
+        DataError: it is something else.
+    """
+    if not isinstance(given, Interactions):
+        kind = f"{type(given).__module__.split('.')[0]}.{type(given).__name__}"
+        msg = f"{name} must be Interactions; got {kind}. Tables and files become Interactions by shortlist.read(...)"
+        raise DataError(msg)
+
+
 def _checked_users(users: pl.DataFrame) -> pl.DataFrame:
     if "user_id" not in users.columns:
         msg = f"the users' table needs a column 'user_id'; got {users.columns}.{closest('user_id', users.columns)}"

@@ -1,5 +1,6 @@
 """Who is asking: a known user, a guest with three films and an empty query are the same type."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -58,12 +59,19 @@ class Queries:
         known = int((self.user_rows >= 0).sum())
         return f"Queries({len(self):,}: {known:,} known users, {len(self.history_rows):,} history rows)"
 
-    @cached_property
-    def has_columns(self) -> NDArray[np.bool_]:
-        """(n,) whether the asker brings a value in any column of their own."""
-        if self.users is None or not self.users.width:
+    def having(self, columns: Sequence[str]) -> NDArray[np.bool_]:
+        """Who brings a value in any of some columns of their own.
+
+        Args:
+            columns: of the users' table.
+
+        Returns:
+            (n,) bool.
+        """
+        there = [] if self.users is None else [c for c in columns if c in self.users.columns]
+        if self.users is None or not there:
             return np.zeros(len(self), bool)
-        given = self.users.select(pl.any_horizontal(pl.all().is_not_null()).alias("given"))
+        given = self.users.select(pl.any_horizontal(pl.col(there).is_not_null()).alias("given"))
         return given["given"].to_numpy().astype(bool)
 
     @cached_property

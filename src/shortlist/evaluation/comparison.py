@@ -138,7 +138,7 @@ class Comparison:
         for header in ("recommender", self.metric, "verdict"):
             shown.add_column(header)
         for line in self.lines:
-            mark = " (best)" if line.best else ""
+            mark = " (best value)" if line.best else ""
             style = "bold" if line.best else ""
             cells = (f"{line.name}{mark}", str(line.estimate), line.verdict)
             shown.add_row(*(Text(cell, style=style) for cell in cells))
@@ -225,7 +225,7 @@ def _outcome(
     other = [int(i) for i in order if reports[i].name not in baselines]
     if not simple or not other:
         best = reports[order[0]]
-        return f"best {metric}: {best.name}, {best.estimates[metric]}", None
+        return f"best value of {metric}: {best.name}, {best.estimates[metric]}", None
     model, plain = reports[other[0]], reports[simple[0]]
     gap = paired([model.ratios[metric]], [plain.ratios[metric]], np.random.default_rng(seed))[0]
     ahead = gap.value if direction(metric) == "higher" else -gap.value

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shortlist.data.interactions import Interactions
+from shortlist.data.interactions import Interactions, check_table
 from shortlist.data.protocols import Recommends
 from shortlist.data.snapshot import Snapshot
 from shortlist.errors import ConfigError, DataError, ShapeError
@@ -28,7 +28,7 @@ def judge(
     recommender: Recommends,
     test: Interactions,
     *,
-    k: Sequence[int] = (10, 100),
+    k: int | Sequence[int] = (10, 100),
     keep_seen: bool = False,
     seed: int = 0,
 ) -> Report:
@@ -38,7 +38,7 @@ def judge(
         recommender: what is judged. It is asked for one list per test user, and for predicted
             ratings where the test has ratings and it predicts any.
         test: the rows held out; those that count as liked are what should be found.
-        k: lengths of list to judge. One above the catalogue is fine.
+        k: lengths of list to judge, one or several. One above the catalogue is fine.
         keep_seen: leave the items in the lists that the user had in train.
         seed: of the resamples behind the intervals; the same seed gives the same report.
 
@@ -52,6 +52,7 @@ def judge(
         DataError: the test is empty, or an answer is not a list of distinct items.
         ShapeError: an answer has another shape than was asked for.
     """
+    check_table(test, "test")
     lengths = _checked_lengths(k)
     if not len(test):
         msg = "the test has no rows, so there is nothing to judge. Hold out more, or check the split"
@@ -182,8 +183,8 @@ def _counts(asked: _Asked, answered: NDArray[np.int32], unpredicted: int) -> Cou
     )
 
 
-def _checked_lengths(k: Sequence[int]) -> tuple[int, ...]:
-    given = np.asarray(k)
+def _checked_lengths(k: int | Sequence[int]) -> tuple[int, ...]:
+    given = np.atleast_1d(np.asarray(k))
     if given.ndim != 1 or not len(given) or given.dtype.kind not in "iu" or given.min() < 1:
         msg = f"k must hold whole numbers of at least 1, such as (10, 100); got {k!r}"
         raise ConfigError(msg)

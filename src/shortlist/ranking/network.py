@@ -5,7 +5,7 @@ stopping. Training needs torch; what answers is numpy and an ONNX graph.
 """
 
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,7 @@ from shortlist.data.sides import Side, encode_all
 from shortlist.data.topk import Candidates, TopK
 from shortlist.errors import DataError, MissingExtraError, NotReadyError
 from shortlist.ranking.order import order_by
-from shortlist.training.settings import RatingSettings
-
-if TYPE_CHECKING:
-    from shortlist.training.loop import Epoch
+from shortlist.training.settings import Epoch, RatingSettings
 
 _PAIRS = 1 << 15  # pairs through the layers at a time
 
@@ -35,7 +32,7 @@ class RatingNetwork(RatingSettings):
     name: ClassVar[str] = "rating"
 
     _fit: "_Fitted | None" = field(init=False, repr=False, default=None)
-    epochs_run: "list[Epoch]" = field(init=False, repr=False, default_factory=list)
+    epochs_run: list[Epoch] = field(init=False, repr=False, default_factory=list)
     chosen_epoch: int | None = field(init=False, repr=False, default=None)
 
     def fit(self, train: Interactions, *, validate: Interactions | None = None) -> Self:
@@ -162,6 +159,7 @@ class RatingNetwork(RatingSettings):
         settings = dict(state.config["settings"])
         settings |= {side: features_from_json(settings[side]) for side in ("user", "item")}
         model = cls(**settings)
+        model.epochs_run = [Epoch(*record) for record in state.config["epochs"]]
         model.chosen_epoch = state.config["chosen_epoch"]
         user, item = (Side.from_json(side) for side in state.config["sides"])
         arrays = {name: np.asarray(array, np.float32) for name, array in state.arrays.items()}

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from shortlist.recommender.recommender import Recommender
 
 FORMAT = 1
-HASH_UP_TO = 256_000_000  # bytes; larger files are hashed when publishing and by verify()
 Part = TypeVar("Part")
 _POINTER = re.compile(r"(?P<version>\d{4,}) (?P<digest>[0-9a-f]{64})\n?")
 
@@ -81,7 +80,7 @@ def save(recommender: "Recommender", path: Path) -> Path:
 def load(path: str | Path) -> "Recommender":
     """Open a bundle. Needs no torch.
 
-    The manifest, the size of every file and the hashes of files up to 256 MB are checked.
+    The manifest, and the size and the hash of every file, are checked.
 
     Args:
         path: the bundle's folder.
@@ -94,7 +93,7 @@ def load(path: str | Path) -> "Recommender":
             names the file.
     """
     folder, manifest = _open(Path(path))
-    check_files(folder, manifest["files"], hash_up_to=HASH_UP_TO)
+    check_files(folder, manifest["files"])
     try:
         return _read(folder, manifest)
     except BundleError:
@@ -117,7 +116,7 @@ def verify(path: str | Path) -> dict[str, Json]:
         BundleError: as for :func:`load`, and also where a file is there that the manifest lacks.
     """
     folder, manifest = _open(Path(path))
-    check_files(folder, manifest["files"], hash_up_to=None)
+    check_files(folder, manifest["files"])
     listed = {*manifest["files"], "manifest.json"}
     for file in sorted(folder.rglob("*")):
         if file.is_file() and file.relative_to(folder).as_posix() not in listed:
@@ -140,6 +139,7 @@ def _manifest(recommender: "Recommender", files: dict[str, Json]) -> dict[str, J
         },
         "name": recommender.name,
         "candidates": recommender.candidates,
+        "rank_lists": recommender.rank_lists,
         "retrieve": [part.name for part in recommender.retrievers],
         "rank": None if recommender.rank is None else recommender.rank.name,
         "fallback": recommender.fallback.name,
@@ -244,6 +244,7 @@ def _read(folder: Path, manifest: dict[str, Json]) -> "Recommender":
         ),
         candidates=manifest["candidates"],
         name=manifest["name"],
+        rank_lists=manifest["rank_lists"],
         metrics=manifest["metrics"],
     )
 

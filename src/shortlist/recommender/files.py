@@ -42,13 +42,12 @@ def flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def check_files(folder: Path, seals: dict[str, Json], *, hash_up_to: int | None) -> None:
+def check_files(folder: Path, seals: dict[str, Json]) -> None:
     """Compare files with their seals.
 
     Args:
         folder: that holds them.
         seals: size and SHA-256 by name.
-        hash_up_to: only files of at most this many bytes are hashed; None hashes all.
 
     Raises:
         BundleError: a file is missing, truncated or changed.
@@ -63,7 +62,7 @@ def check_files(folder: Path, seals: dict[str, Json], *, hash_up_to: int | None)
             if size != seal["bytes"]:
                 msg = f"{file} has {size:,} bytes; {seal['bytes']:,} were published. {RESTORE}"
                 raise BundleError(msg)
-            if (hash_up_to is None or size <= hash_up_to) and _digest(file) != seal["sha256"]:
+            if _digest(file) != seal["sha256"]:
                 msg = f"{file} is not what was published: its SHA-256 differs. {RESTORE}"
                 raise BundleError(msg)
         except OSError as error:

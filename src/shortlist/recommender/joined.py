@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.data.interactions import Interactions
+from shortlist.data.interactions import Interactions, check_table
 from shortlist.data.protocols import Json, Ranker, Retriever
 from shortlist.data.snapshot import Snapshot
 from shortlist.errors import ConfigError, DataError, NotReadyError
@@ -37,6 +37,7 @@ class Joined:
     fallback: Retriever = field(default_factory=Popularity)
     candidates: int = 200
     name: str = ""
+    rank_lists: bool = True
     metrics: dict[str, Json] = field(init=False, default_factory=dict)
     _snapshot: Snapshot | None = field(init=False, default=None)
     _standing: "_Standing | None" = field(init=False, default=None)
@@ -47,11 +48,14 @@ class Joined:
         Raises:
             ConfigError: no retriever, two of the same name, or no candidates.
         """
-        self.retrieve = (
-            tuple(self.retrieve) if isinstance(self.retrieve, Sequence) else (self.retrieve,)
+        retrievers: tuple[Retriever, ...] = _several(self.retrieve)
+        self.retrieve, self.rules = retrievers, _several(self.rules)
+        _check_kinds([*retrievers, self.fallback], Retriever, "retriever", "retrieval.EASE()")
+        _check_kinds(
+            [] if self.rank is None else [self.rank], Ranker, "ranker", "ranking.Biases()"
         )
-        self.rules = tuple(self.rules)
-        names = [part.name for part in self.retrieve]
+        _check_kinds(self.rules, Rule, "rule", "rules.Where('year > 1990')")
+        names = [part.name for part in retrievers]
         if not names or len(set(names)) < len(names):
             msg = f"retrieve needs at least one retriever, each kind once; got {names}"
             raise ConfigError(msg)
@@ -59,9 +63,10 @@ class Joined:
             msg = f"candidates must be at least 1; got {self.candidates}"
             raise ConfigError(msg)
         if not self.name:
-            self.name = "+".join(names) + (
-                f" > {self.rank.name}" if self.rank is not None else ""
-            )
+            second = (
+                " > " if self.rank_lists else " | "
+            )  # beside the lists, for predictions only
+            self.name = "+".join(names) + ("" if self.rank is None else second + self.rank.name)
 
     def __repr__(self) -> str:
         ready = repr(self._snapshot) if self._snapshot is not None else "not fitted"
@@ -95,16 +100,23 @@ class Joined:
             Itself, fitted.
 
         Raises:
-            DataError: train is empty.
+            DataError: train is empty, or none of its rows counts as liked.
         """
+        check_table(train, "train")
         if not len(train):
             msg = "train has no rows; there is nothing to learn from"
+            raise DataError(msg)
+        if not train.liked.any():
+            msg = f"none of the {len(train):,} rows of train counts as liked: positive={train.positive!r}. Loosen the condition"
             raise DataError(msg)
         snapshot = Snapshot.of(train)
         standing = self._standing_on(
             snapshot
         )  # a rule that cannot be kept fails before training
-        self._snapshot = None  # parts fitted on different rows must not answer together
+        self._snapshot, self.metrics = (
+            None,
+            {},
+        )  # parts fitted on different rows must not answer together
         for part in self.parts:
             part.fit(train, validate=validate)
         self._snapshot, self._standing = snapshot, standing
@@ -122,6 +134,7 @@ class Joined:
         candidates: int,
         name: str,
         metrics: dict[str, Json],
+        rank_lists: bool = True,
     ) -> Self:
         """Join parts that are fitted already, on the same rows.
 
@@ -134,11 +147,12 @@ class Joined:
             candidates: as for the constructor.
             name: as for the constructor.
             metrics: figures measured earlier.
+            rank_lists: as for the constructor.
 
         Returns:
             A Recommender that answers.
         """
-        joined = cls(retrieve, rank, rules, fallback, candidates, name)
+        joined = cls(retrieve, rank, rules, fallback, candidates, name, rank_lists)
         joined._snapshot, joined.metrics = snapshot, metrics
         return joined
 
@@ -160,6 +174,14 @@ class Joined:
             fallback=self.fallback.settled(),
         )
 
+    def only_predicting(self) -> Self:
+        """An unfitted copy whose ranker predicts ratings and leaves the lists alone.
+
+        Returns:
+            A Recommender.
+        """
+        return replace(self, rank_lists=False, name="")
+
     @property
     def _personal(self) -> Sequence[Retriever]:
         # popularity knows no likeness, and moves everyone's scores alike
@@ -180,6 +202,17 @@ class Joined:
 
     def _ranker(self) -> Ranker:
         if self.rank is None:
-            msg = "this Recommender has no ranker, so it predicts no ratings; give rank=RatingNetwork() or rank=Biases()"
+            msg = "this Recommender has no ranker, so it predicts no ratings; give rank=shortlist.ranking.RatingNetwork(), or Biases()"
             raise NotReadyError(msg)
         return self.rank
+
+
+def _several(given: Any) -> tuple[Any, ...]:
+    return tuple(given) if isinstance(given, list | tuple) else (given,)
+
+
+def _check_kinds(given: Sequence[object], kind: type, what: str, example: str) -> None:
+    for part in given:
+        if isinstance(part, type) or not isinstance(part, kind):
+            msg = f"{part!r} is no {what}; give an object such as shortlist.{example}"
+            raise ConfigError(msg)

@@ -21,6 +21,7 @@ from shortlist.recommender.ratings import predict_for_user, predict_pairs
 from shortlist.recommender.rules import Allow, Deny, Rule, Seen, Where, listed
 from shortlist.recommender.stages import Answer, Stages
 from shortlist.recommender.tables import shortlist_table
+from shortlist.retrieval.popularity import Popularity
 
 _BLOCK = 1024  # askers at a time
 
@@ -36,6 +37,7 @@ class Recommender(Joined):
         fallback: answers whoever brings nothing that a retriever knows.
         candidates: how many items each retriever hands to the next stage.
         name: shown in comparisons; built from the parts where empty.
+        rank_lists: whether the ranker orders the lists; False keeps it for predictions only.
         metrics: figures to keep in the bundle, by protocol; set by whoever evaluated.
     """
 
@@ -154,7 +156,12 @@ class Recommender(Joined):
         exclude = not keep_seen and any(
             isinstance(rule, Seen) for rule in [*self.rules, *rules]
         )
-        stages = Stages(self.retrievers, self.rank, self.fallback, self.candidates)
+        stages = Stages(
+            self.retrievers,
+            self.rank if self.rank_lists else None,
+            self.fallback,
+            self.candidates,
+        )
         answers = []
         for start in range(0, len(queries), _BLOCK):
             block = queries.slice(start, min(start + _BLOCK, len(queries)))
@@ -221,7 +228,13 @@ class Recommender(Joined):
 
         Returns:
             ``rank``, ``user_id``, ``score`` (log share, at most 0).
+
+        Raises:
+            ConfigError: no retriever is personal.
         """
+        if isinstance(self._personal[0], Popularity):
+            msg = "popularity wants every item alike for everyone, so it has no audience to rank; put EASE or TwoTower in retrieve"
+            raise ConfigError(msg)
         return audience(self._personal, self.snapshot, item, k, keep_seen=keep_seen)
 
     def predict(

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from shortlist.errors import ConfigError
 _log = logging.getLogger(__name__)
 
 
+@runtime_checkable
 class Rule(Protocol):
     """A condition on items, or on what an asker already has."""
 
@@ -230,10 +231,12 @@ def listed(name: str, values: Iterable[UserOrItemId]) -> tuple[UserOrItemId, ...
         The values in their order.
 
     Raises:
-        ConfigError: ``values`` is one text, whose letters would be taken for ids.
+        ConfigError: ``values`` is no list; of one text, the letters would be taken for ids.
     """
-    if isinstance(values, str | bytes):
-        msg = f"{name} takes a list of ids; got the text {values!r}. Write [{values!r}]"
+    given: object = values
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        got = "the text " if isinstance(given, str | bytes) else ""
+        msg = f"{name} takes a list of ids; got {got}{given!r}. Write [{given!r}]"
         raise ConfigError(msg)
     return tuple(value.item() if isinstance(value, np.generic) else value for value in values)
 

@@ -111,7 +111,7 @@ class Alike(DenseRetriever):
         Returns:
             (n,) bool.
         """
-        return queries.has_columns
+        return queries.having([part.feature.column for part in self._fitted().learned])
 
     @property
     def n_items(self) -> int:

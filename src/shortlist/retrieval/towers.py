@@ -75,8 +75,13 @@ class AnsweringTowers:
         head = item.head or (run_graph(item.graph) if item.graph is not None else None)
         vectors = head(pooled) if head is not None else pooled
         ids = user.table[: sides[0].n_rows if sides[0].has_id else 0].astype(np.float64)
+        # whoever liked nothing taught their embedding nothing: they stand for the unknown user
+        user_table = user.table.copy()
+        untaught = np.flatnonzero(np.diff(lines[1].indptr) == 0)
+        if sides[0].has_id:
+            user_table[untaught] = user_table[sides[0].n_rows]
         tables = {
-            "user": user.table,
+            "user": user_table,
             "item": item.table,
             "guest": _guest_table(lines[1], vectors, ids).astype(np.float32),
         }

@@ -30,12 +30,11 @@ from shortlist.index.faiss import check_factory
 from shortlist.retrieval.dense import excluding_itself
 from shortlist.retrieval.towers import AnsweringTowers
 from shortlist.retrieval.validation import RecallWatch
-from shortlist.training.settings import TowerSettings
+from shortlist.training.settings import Epoch, TowerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shortlist.training.loop import Epoch
     from shortlist.training.two_tower import Towers
 
 _FEATURES = ("user", "item", "context")
@@ -55,7 +54,7 @@ class TwoTower(TowerSettings):
     name: ClassVar[str] = "two-tower"
 
     _fit: AnsweringTowers | None = field(init=False, repr=False, default=None)
-    epochs_run: "list[Epoch]" = field(init=False, repr=False, default_factory=list)
+    epochs_run: list[Epoch] = field(init=False, repr=False, default_factory=list)
     chosen_epoch: int | None = field(init=False, repr=False, default=None)
     _own_parts_missing: tuple[str, ...] = field(init=False, repr=False, default=())
 
@@ -108,7 +107,7 @@ class TwoTower(TowerSettings):
         self._fit = answering(towers).indexed(self.index, self.index_effort)
         self.chosen_epoch = kept_epoch(self.epochs_run)
         if failure is not None:
-            msg = f"{failure} Training stopped; the model of epoch {self.chosen_epoch}, the last good one, is kept and answers"
+            msg = f"{failure} Training stopped; the towers of epoch {self.chosen_epoch}, the last good one, are kept in this TwoTower"
             raise TrainingError(msg)
         return self
 
@@ -131,9 +130,8 @@ class TwoTower(TowerSettings):
         Returns:
             (n,) bool.
         """
-        return (queries.liked_counts > 0) | (
-            queries.has_columns & bool(self._fitted().sides[0].learned)
-        )
+        read = [part.feature.column for part in self._fitted().sides[0].learned]
+        return (queries.liked_counts > 0) | queries.having(read)
 
     def retrieve(self, queries: Queries, k: int, eligible: Eligible | None = None) -> TopK:
         """The eligible items whose vectors point the query's way.
@@ -239,6 +237,7 @@ class TwoTower(TowerSettings):
         settings = dict(state.config["settings"])
         settings |= {name: features_from_json(settings[name]) for name in _FEATURES}
         model = cls(**settings)
+        model.epochs_run = [Epoch(*record) for record in state.config["epochs"]]
         model.chosen_epoch = state.config["chosen_epoch"]
         model._own_parts_missing = tuple(state.config["own_parts"])
         model._fit = AnsweringTowers.from_state(state, model)

@@ -18,7 +18,7 @@ class RecallWatch:
         k: length of the lists.
 
     Raises:
-        DataError: ``validate`` has no liked row.
+        DataError: ``validate`` has no liked row, or no user that train saw.
     """
 
     def __init__(self, train: Interactions, validate: Interactions, *, k: int = 100) -> None:
@@ -30,6 +30,9 @@ class RecallWatch:
         users = liked["user_id"].unique(maintain_order=True)
         known = snapshot.user_vocabulary.rows(users)
         self._queries = snapshot.queries(users.filter(known >= 0))
+        if not len(self._queries):
+            msg = "validation holds only users that train never saw, so it can choose nothing; hold out rows of known users, as split.latest does"
+            raise DataError(msg)
         at = np.full(snapshot.n_users + 1, -1)
         at[self._queries.user_rows] = np.arange(len(self._queries))
         self._line = at[

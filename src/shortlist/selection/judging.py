@@ -22,7 +22,7 @@ def evaluate(
     recommender: Recommender,
     test: Interactions,
     *,
-    k: Sequence[int] = (10, 100),
+    k: int | Sequence[int] = (10, 100),
     keep_seen: bool = False,
     baselines: bool = True,
     seed: int = 0,
@@ -47,10 +47,10 @@ def evaluate(
 
 
 def compare(
-    recommenders: Sequence[Recommender],
+    recommenders: Recommender | Sequence[Recommender],
     test: Interactions,
     *,
-    k: Sequence[int] = (10, 100),
+    k: int | Sequence[int] = (10, 100),
     keep_seen: bool = False,
     metric: str | None = None,
     baselines: bool = True,
@@ -74,6 +74,8 @@ def compare(
     Raises:
         ConfigError: no recommender, or recommenders that know different rows.
     """
+    if isinstance(recommenders, Recommender):
+        recommenders = [recommenders]
     if not recommenders:
         msg = "compare needs at least one recommender"
         raise ConfigError(msg)

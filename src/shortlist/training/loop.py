@@ -4,7 +4,6 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,26 +11,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from shortlist.errors import DataError, TrainingError
+from shortlist.errors import ConfigError, DataError, TrainingError
 from shortlist.training.embeddings import ADAGRAD_EPSILON, ADAGRAD_START, EmbeddingTable
-from shortlist.training.settings import TrainingSettings
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one pass did.
-
-    Attributes:
-        number: from 1.
-        loss: mean training loss of the pass.
-        validation: the validation figure after the pass, higher is better; None without validation.
-        seconds: how long the pass took, without the validation.
-    """
-
-    number: int
-    loss: float
-    validation: float | None
-    seconds: float
+from shortlist.training.settings import Epoch, TrainingSettings
 
 
 def run_epochs(
@@ -170,7 +152,13 @@ def pick_device(name: str) -> torch.device:
 
     Returns:
         The device; ``"auto"`` is a GPU where torch sees one.
+
+    Raises:
+        ConfigError: a GPU is asked for and there is none.
     """
+    if name == "cuda" and not torch.cuda.is_available():
+        msg = "device='cuda', but torch sees no GPU; use device='auto' or 'cpu'"
+        raise ConfigError(msg)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)

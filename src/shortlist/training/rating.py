@@ -14,14 +14,13 @@ from shortlist.nn.towers import RatingHead
 from shortlist.training.embeddings import EmbeddingTable, take_csr
 from shortlist.training.graphs import export_graph
 from shortlist.training.loop import (
-    Epoch,
     Kept,
     dense_optimizer,
     keep_copy,
     pick_device,
     run_epochs,
 )
-from shortlist.training.settings import RatingSettings
+from shortlist.training.settings import Epoch, RatingSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,6 @@ from shortlist.nn.towers import Head
 from shortlist.training.embeddings import EmbeddingTable, take_csr
 from shortlist.training.graphs import export_graph
 from shortlist.training.loop import (
-    Epoch,
     Kept,
     dense_optimizer,
     keep_copy,
@@ -27,7 +26,7 @@ from shortlist.training.loop import (
     run_epochs,
 )
 from shortlist.training.own_parts import check_tower, checked_loss, own_tower
-from shortlist.training.settings import StartVectors, TowerSettings
+from shortlist.training.settings import Epoch, StartVectors, TowerSettings
 
 Vectors = NDArray[np.float64]
 
