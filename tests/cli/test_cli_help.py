@@ -65,7 +65,7 @@ def test_python_dash_m_is_the_command() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["no-such-command"], ["train"], ["recommend"], ["recommend", "x", "--k", "many"]],
+    [["no-such-command"], ["train"], ["recommend"], ["recommend", "x", "--nope"]],
 )
 def test_usage_errors_exit_2_with_a_message(run: Run, arguments: list[str]) -> None:
     code, out, err = run(*arguments)

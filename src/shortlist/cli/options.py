@@ -17,7 +17,30 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, n
 BundleDir = Annotated[
     Path, typer.Argument(metavar="DIR", help="A bundle: the folder that train --out wrote.")
 ]
-K = Annotated[int, typer.Option("--k", "-k", help="How many.")]
+
+
+def whole_number(word: str | int) -> int:
+    """Read ``--k`` where it is one number.
+
+    Args:
+        word: such as ``"10"``.
+
+    Returns:
+        The number.
+
+    Raises:
+        ConfigError: it is no whole number.
+    """
+    try:
+        return int(word)
+    except ValueError:
+        msg = f"k must be a whole number, such as 10; got {word!r}"
+        raise ConfigError(msg) from None
+
+
+K = Annotated[
+    int, typer.Option("--k", "-k", metavar="<int>", parser=whole_number, help="How many.")
+]
 Lengths = Annotated[
     list[str] | None,
     typer.Option(
@@ -106,7 +129,7 @@ def lengths(given: list[str] | None) -> tuple[int, ...]:
     try:
         return tuple(int(word) for word in words)
     except ValueError:
-        msg = f"--k takes whole numbers of at least 1, such as 10,100; got {', '.join(words)!r}"
+        msg = f"k must be whole numbers, such as 10 or 10,100; got {','.join(words)!r}"
         raise ConfigError(msg) from None
 
 
