@@ -1,5 +1,6 @@
 """Tables of answers written whole or not at all, and lists of ids read."""
 
+import contextlib
 import errno
 import os
 import tempfile
@@ -51,8 +52,7 @@ def check_out_folder(path: Path) -> None:
     Raises:
         BundleError: something else is there, or the folder cannot be written.
     """
-    other = path.exists() and not (path / "CURRENT").is_file()
-    if other and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and not _may_hold_bundle(path):
         msg = f"--out {path} is there and is no bundle; choose another folder or empty it first"
         raise BundleError(msg)
     there = next(one for one in [path, *path.absolute().parents] if one.exists())
@@ -60,6 +60,38 @@ def check_out_folder(path: Path) -> None:
         what = "cannot be written to" if there.is_dir() else "is a file"
         msg = f"--out {path} cannot be made: {there} {what}. Choose another folder, or change its permissions"
         raise BundleError(msg)
+    try:
+        _try_out(path / "versions")
+    except OSError as error:
+        msg = f"--out {path} cannot be written: {error}. Choose another folder, or change its permissions"
+        raise BundleError(msg) from None
+
+
+def _may_hold_bundle(path: Path) -> bool:
+    # empty, a bundle, or a bundle whose first version was never finished: what saving accepts
+    if not path.is_dir():
+        return False
+    there = {one.name for one in path.iterdir() if not one.name.startswith(".CURRENT-")}
+    unfinished = "versions" in there and there <= {"CURRENT", "versions"}
+    return not there or unfinished or {"CURRENT", "versions"} <= there
+
+
+def _try_out(versions: Path) -> None:
+    # permissions do not tell everything: what saving will make is made, and taken away again
+    made: list[Path] = []
+    try:
+        for folder in reversed(
+            [one for one in (versions, *versions.parents) if not one.exists()]
+        ):
+            folder.mkdir(exist_ok=True)
+            made.append(folder)
+        Path(tempfile.mkdtemp(prefix=".draft-", dir=versions)).rmdir()
+        if (versions.parent / "CURRENT").exists():  # to be replaced
+            Path(tempfile.mkdtemp(prefix=".CURRENT-", dir=versions.parent)).rmdir()
+    finally:
+        for folder in reversed(made):
+            with contextlib.suppress(OSError):  # somebody else has begun to use it
+                folder.rmdir()
 
 
 def write_table(table: "pl.DataFrame", path: Path) -> None:
@@ -121,6 +153,7 @@ def read_ids(
 
     Raises:
         DataError: there is no such file, no such column, or no id.
+        ConfigError: a column is named, and the file is a text file of ids.
     """
     import polars as pl
 
@@ -130,6 +163,9 @@ def read_ids(
         what = "is a folder" if path.is_dir() else "is not there"
         msg = f"--users {path} {what}; give a table with a user column, or a text file with one id a line"
         raise DataError(msg)
+    elif column:
+        msg = f"{path} is read as one id a line, so it has no columns; leave --column out, or give a table"
+        raise ConfigError(msg)
     else:
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -165,12 +201,13 @@ def id_columns(
     """
     import polars as pl
 
-    from shortlist.data.columns import check_names, find_columns
+    from shortlist.data.columns import check_named, check_names, find_columns
     from shortlist.data.sources import load
     from shortlist.data.vocabulary import id_series
 
     check_names(column)
     loaded = load(path)
+    check_named(column, [(str(path), loaded.table.columns)])
     found = find_columns(
         loaded.table.columns, names, named=column, required=names, where=str(path)
     )
