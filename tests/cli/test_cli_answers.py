@@ -175,3 +175,9 @@ def test_verify_says_what_a_bundle_holds(run: Run, bundle: Path) -> None:
     told = json.loads(said)
     assert told["whole"] is True
     assert told["manifest"]["lineage"]["users"] == 58
+
+
+def test_nothing_eligible_offers_what_would_help(run: Run, bundle: Path) -> None:
+    none = ("recommend", bundle, "--user", 1, "--where", "year < 1000")
+    assert "loosen --where, --allow or --deny, or pass --keep-seen" in run(*none)[1]
+    assert "loosen --where, --allow or --deny." in run(*none, "--keep-seen")[1]

@@ -12,7 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 import shortlist as sl
+from shortlist.cli.files import check_out_folder
 from shortlist.cli.main import app, main
+from shortlist.errors import BundleError
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -79,6 +81,16 @@ def test_k_below_one(run: Run, bundle: Path, folder: Path, k: int) -> None:
         check_refused(run(*ask), "at least 1", str(k))
 
 
+@pytest.mark.parametrize("k", ["abc", "1.5", "10,abc"])
+def test_k_that_is_no_number(run: Run, bundle: Path, folder: Path, k: str) -> None:
+    for ask in (
+        ("recommend", bundle, "--user", 1, "-k", k),
+        ("similar", bundle, 1, "-k", k),
+        ("evaluate", bundle, "--test", folder / "test.csv", "-k", k),
+    ):
+        check_refused(run(*ask), "k must be", "whole number", "such as 10", f"got '{k}'")
+
+
 def test_k_above_the_catalogue_gives_what_there_is(run: Run, bundle: Path) -> None:
     for ask in (
         ("recommend", bundle, "--user", 1),
@@ -141,6 +153,59 @@ def test_predict_needs_a_ranker_and_good_pairs(
     check_refused(run("predict", bundle, "--pairs", tmp_path / "p.csv"), "item_id", "--column")
 
 
+def test_columns_named_in_vain(run: Run, bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("user,film\n1,2\n")
+    (tmp_path / "t.csv").write_text(csv(ROWS, "Kunde,film,rating,timestamp"))
+    (tmp_path / "ids.txt").write_text("1\n2\n")
+    out = ("--out", tmp_path / "b")
+    pairs, table = tmp_path / "p.csv", tmp_path / "t.csv"
+    for ask in (
+        ("predict", bundle, "--pairs", pairs, "--column", "item_id=filmm"),
+        ("recommend", bundle, "--users", pairs, "--column", "item_id=filmm"),
+        ("check", pairs, "--column", "item_id=filmm"),
+        ("train", "--train", pairs, "--column", "item_id=filmm", *out),
+    ):
+        answer = run(*ask)
+        check_refused(answer, "--column names 'filmm' as the item_id", "Did you mean 'film'?")
+    answer = run("train", "--train", table, "--column", "user_id=Kund", *out)
+    check_refused(answer, "--column names 'Kund' as the user_id", "Did you mean 'Kunde'?")
+    answer = run(
+        "recommend", bundle, "--users", tmp_path / "ids.txt", "--column", "user_id=user"
+    )
+    check_refused(answer, "one id a line", "leave --column out")
+
+
+def test_what_training_needs_is_looked_for_first(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "t.csv").write_text(csv([(u, i) for u, i, _, _ in ROWS], "user_id,item_id"))
+    (tmp_path / "r.csv").write_text(csv(ROWS))
+    plain = ("train", "--train", tmp_path / "t.csv", "--out", tmp_path / "b")
+    rated = ("train", "--train", tmp_path / "r.csv", "--out", tmp_path / "b")
+    compare = ("compare", "--train", tmp_path / "t.csv", "--test", tmp_path / "t.csv")
+    for ask, words in (
+        ((*plain, "--rank", "bias"), ("--rank bias", "t.csv has no column rating")),
+        ((*compare, "--rank", "bias"), ("--rank bias", "t.csv has no column rating")),
+        (
+            (*rated, "--rank", "bias", "--validation", tmp_path / "t.csv"),
+            ("--rank bias", "t.csv has no column rating"),
+        ),
+        (
+            (*rated, "--positive", "rating >= 6"),
+            ("--positive 'rating >= 6' marks none of the 270 rows", "run from 1 to 5"),
+        ),
+    ):
+        answer = run(*ask)
+        check_refused(answer, *words)
+        assert "fitting" not in answer[2]
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_where_on_a_list_says_in(run: Run, bundle: Path) -> None:
+    answer = run("recommend", bundle, "--user", 1, "--where", "genres == 'Comedy'")
+    check_refused(answer, "write 'Comedy' in genres")
+
+
 def test_lists_of_users_that_are_none(run: Run, bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("\n\n")
     (tmp_path / "latin.txt").write_bytes(b"\xff\xe9\n")
@@ -173,6 +238,51 @@ def test_places_that_cannot_be_written_are_refused_before_the_work(
     check_refused(run(*ask, tmp_path / "recs.xlsx"), ".parquet, .csv")
     check_refused(run(*ask, tmp_path / "full"), "--out")
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "full", "mine.txt"]
+
+
+def test_the_place_of_a_bundle_is_judged_as_saving_judges_it(tmp_path: Path) -> None:
+    data = sl.Interactions(pl.DataFrame({"user_id": [1, 1, 2], "item_id": [1, 2, 2]}))
+    rec = sl.Recommender(sl.retrieval.Popularity()).fit(data)
+    places = {
+        "new": ([], []),
+        "new/in/new": ([], []),
+        "empty": ([""], []),
+        "unfinished": (["versions"], []),
+        "versions lost": ([""], ["CURRENT"]),
+        "noted": (["versions"], ["CURRENT", "README.md"]),
+        "other": ([""], ["mine.txt"]),
+        "a file": ([], [""]),
+        "versions a file": ([""], ["CURRENT", "versions"]),
+        "n" * 300: ([], []),
+    }
+    refused = {"versions lost", "other", "a file", "versions a file", "n" * 300}
+    for name, (folders, files) in places.items():
+        path = tmp_path / name
+        for folder in folders:
+            (path / folder).mkdir(parents=True)
+        for file in files:
+            (path / file).write_text("x")
+        before = sorted(tmp_path.rglob("*"))
+        if name in refused:
+            with pytest.raises((BundleError, OSError)):
+                check_out_folder(path)
+            with pytest.raises((BundleError, OSError)):
+                rec.save(path)
+        else:
+            check_out_folder(path)
+        assert sorted(tmp_path.rglob("*")) == before, name
+        if name not in refused:
+            rec.save(path)
+
+
+def test_a_place_where_nothing_can_be_made_is_found_before_training(
+    run: Run, folder: Path
+) -> None:
+    if not Path("/proc/self").exists():
+        pytest.skip("a file system that refuses root, too, is needed")
+    answer = run("train", "--train", folder / "train.csv", "--out", "/proc/b/c")
+    check_refused(answer, "--out /proc/b/c cannot be", "Choose another folder")
+    assert "fitting" not in answer[2]
 
 
 def test_a_read_only_folder(

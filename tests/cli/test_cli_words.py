@@ -21,6 +21,8 @@ from shortlist.cli.words import as_flags
             "Name it: --column user_id=NAME --column item_id=NAME",
         ),
         ('read with positive="rating >= 4"', 'pass --positive "rating >= 4"'),
+        ("columns names 'who' as the user_id", "--column names 'who' as the user_id"),
+        ("The holdout 'latest' judges more users.", "--holdout latest judges more users."),
         ("nothing of ours", "nothing of ours"),
     ],
 )

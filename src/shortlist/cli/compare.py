@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shortlist.cli.fitting import comparison_json, joined, timed
+from shortlist.cli.fitting import (
+    check_learnable,
+    comparison_json,
+    joined,
+    leaves_seen_out,
+    timed,
+)
 from shortlist.cli.models import make_recommender
 from shortlist.cli.options import (
     TABLE,
@@ -94,12 +100,14 @@ def compare(
         recs = _distinct([sl.load(path) for path in bundles], bundles)
         positive = positive if positive is not None else recs[0].snapshot.positive
         rows = read_table(test, column=column, positive=positive, on_bad_rows=on_bad_rows)
+        keep_seen = keep_seen or not any(leaves_seen_out(rec) for rec in recs)
     else:
         planned = [make_recommender(names, None, seed) for names in retrieve or ["ease"]]
         if rank is not None:
             planned += [make_recommender(names, rank, seed) for names in retrieve or ["ease"]]
         reading = {"column": column, "positive": positive, "on_bad_rows": on_bad_rows}
         data = read_table(str(train), items=items, users=users, **reading)  # type: ignore[arg-type]
+        check_learnable(data, str(train), rank)
         rows = read_table(test, **reading)  # type: ignore[arg-type]
         recs = _fitted(planned, data, holdout, seed)
     with timed(f"judging on {len(rows):,} rows"):

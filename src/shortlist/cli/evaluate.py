@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shortlist.cli.fitting import comparison_json, timed
+from shortlist.cli.fitting import comparison_json, joined, leaves_seen_out, timed
 from shortlist.cli.options import (
     TABLE,
     AsJson,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from shortlist.evaluation.report import Report
+    from shortlist.recommender.recommender import Recommender
 
 EXAMPLE = "Example: shortlist evaluate movies.bundle --test test.csv --k 10,100"
 
@@ -49,13 +50,14 @@ def evaluate(
 
     at = lengths(k)
     rec = sl.load(bundle)
+    kept = keep_seen or not leaves_seen_out(rec)
     liked = positive if positive is not None else rec.snapshot.positive
     rows = read_table(test, column=column, positive=liked, on_bad_rows=on_bad_rows)
     with timed(f"judging {rec.name} on {len(rows):,} rows, beside popularity and EASE"):
-        comparison = sl.evaluate(rec, rows, k=at, keep_seen=keep_seen, seed=seed)
-        other = judge(rec, rows, k=at, keep_seen=not keep_seen, seed=seed)
+        comparison = sl.evaluate(rec, rows, k=at, keep_seen=kept, seed=seed)
+        other = judge(_leaving_seen_out(rec), rows, k=at, keep_seen=not kept, seed=seed)
     report = comparison.reports[0]
-    raw, unseen = (report, other) if keep_seen else (other, report)
+    raw, unseen = (report, other) if kept else (other, report)
     if json:
         accuracy = {"unseen": _accuracy(unseen), "raw": _accuracy(raw)}
         as_json(
@@ -67,6 +69,15 @@ def evaluate(
     show(_table_of({"unseen: seen items left out": unseen, "raw: seen items kept": raw}))
     heading("Beside the simple models")
     show(comparison_of(comparison), key_of(comparison), sentence(comparison.summary))
+
+
+def _leaving_seen_out(rec: "Recommender") -> "Recommender":
+    from shortlist.recommender.rules import Seen
+
+    rules = [*(rule for rule in rec.rules if not isinstance(rule, Seen)), Seen()]
+    return joined(
+        rec, rec.retrievers, rec.rank, rec.name, rules=rules, rank_lists=rec.rank_lists
+    )
 
 
 def _accuracy(report: "Report") -> dict[str, float]:

@@ -6,12 +6,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from shortlist.cli.printing import progress
+from shortlist.errors import DataError
 
 if TYPE_CHECKING:
     from shortlist.data.interactions import Interactions
     from shortlist.data.protocols import Ranker, Retriever
     from shortlist.evaluation.comparison import Comparison
+    from shortlist.metrics.intervals import Difference
     from shortlist.recommender.recommender import Recommender
+    from shortlist.recommender.rules import Rule
 
 
 @contextmanager
@@ -35,6 +38,9 @@ def joined(
     retrieve: "Sequence[Retriever]",
     rank: "Ranker | None",
     name: str = "",
+    *,
+    rules: "Sequence[Rule] | None" = None,
+    rank_lists: bool = True,
 ) -> "Recommender":
     """Other combinations of parts that were fitted on the same rows.
 
@@ -43,6 +49,8 @@ def joined(
         retrieve: fitted retrievers.
         rank: a fitted ranker, or None.
         name: built from the parts where empty.
+        rules: what may be answered; None for those of ``fitted``.
+        rank_lists: whether the ranker orders the lists.
 
     Returns:
         A Recommender that answers.
@@ -51,12 +59,58 @@ def joined(
         fitted.snapshot,
         retrieve=retrieve,
         rank=rank,
-        rules=fitted.rules,
+        rules=fitted.rules if rules is None else rules,
         fallback=fitted.fallback,
         candidates=fitted.candidates,
         name=name,
         metrics={},
+        rank_lists=rank_lists,
     )
+
+
+def leaves_seen_out(fitted: "Recommender") -> bool:
+    """Say whether lists leave out what their asker already has.
+
+    Args:
+        fitted: a Recommender.
+
+    Returns:
+        False for those trained with ``--keep-seen``.
+    """
+    from shortlist.recommender.rules import Seen
+
+    return any(isinstance(rule, Seen) for rule in fitted.rules)
+
+
+def check_learnable(data: "Interactions", where: str, rank: str | None) -> None:
+    """Refuse rows that would stop training after a while, or make it pointless.
+
+    Args:
+        data: rows to learn from, or to judge on.
+        where: how messages call them.
+        rank: as given to ``--rank``.
+
+    Raises:
+        DataError: a ranker is asked for and there are no ratings, or no row counts as liked.
+    """
+    if rank is not None and data.ratings is None:
+        msg = (
+            f"--rank {rank} learns from ratings, and {where} has no column rating; name it with "
+            "--column rating=NAME, or leave --rank out"
+        )
+        raise DataError(msg)
+    if not data.liked.any():
+        ratings = data.ratings
+        span = (
+            ""
+            if ratings is None
+            else f"; its ratings run from {ratings.min():g} to {ratings.max():g}"
+        )
+        msg = (
+            f"--positive {data.positive!r} marks none of the {len(data):,} rows of {where}{span}. "
+            "Nothing would count as liked: loosen the condition"
+        )
+        raise DataError(msg)
 
 
 def lineup(fitted: "Recommender") -> "list[Recommender]":
@@ -76,15 +130,15 @@ def lineup(fitted: "Recommender") -> "list[Recommender]":
     return everyone
 
 
-def ranker_verdict(comparison: "Comparison", whole: str) -> str | None:
-    """Say whether a ranker behind the retrievers makes the list better.
+def ranker_gap(comparison: "Comparison", whole: str) -> "Difference | None":
+    """How far a ranker behind the retrievers changes the list.
 
     Args:
         comparison: of the whole, itself without its ranker, and others.
         whole: name of the one with the ranker.
 
     Returns:
-        A sentence; None where one of the two does not take part.
+        With the ranker less without, paired by user; None where one of the two does not take part.
     """
     from shortlist.evaluation.comparison import compare_reports
 
@@ -97,13 +151,28 @@ def ranker_verdict(comparison: "Comparison", whole: str) -> str | None:
         metric=comparison.metric,
         seed=reports[whole].protocol.seed,
     )
-    gap = pair.lines[1].difference
-    if gap is None or not gap.shown:
-        return f"The ranker is not shown to change the list: {pair.metric} {gap}."
+    return pair.lines[1].difference
+
+
+def ranker_verdict(comparison: "Comparison", whole: str) -> str | None:
+    """Say whether a ranker behind the retrievers makes the list better.
+
+    Args:
+        comparison: of the whole, itself without its ranker, and others.
+        whole: name of the one with the ranker.
+
+    Returns:
+        A sentence; None where one of the two does not take part.
+    """
+    gap = ranker_gap(comparison, whole)
+    if gap is None:
+        return None
+    if not gap.shown:
+        return f"The ranker is not shown to change the list: {comparison.metric} {gap}."
     if gap.value > 0:
-        return f"The ranker makes the list better: {pair.metric} {gap}."
+        return f"The ranker makes the list better: {comparison.metric} {gap}."
     return (
-        f"As a second stage the ranker makes the list worse: {pair.metric} {gap}. It puts first "
+        f"As a second stage the ranker makes the list worse: {comparison.metric} {gap}. It puts first "
         "what people would rate highest, not what they choose next: for predict, not for lists."
     )
 
@@ -133,7 +202,8 @@ def rating_errors_beside_bias(
         return None
     report = next(one for one in comparison.reports if one.name == fitted.name)
     simple = joined(fitted, fitted.retrievers, Biases().fit(learned), name=Biases.name)
-    other = judge(simple, held, k=report.protocol.k, seed=report.protocol.seed)
+    asked = report.protocol
+    other = judge(simple, held, k=asked.k, keep_seen=asked.keep_seen, seed=asked.seed)
     return compare_reports([report, other], metric="rmse", baselines=[Biases.name])
 
 

@@ -20,13 +20,16 @@ RETRIEVERS: Mapping[str, str] = {
 RANKERS: Mapping[str, str] = {"rating": "RatingNetwork", "bias": "Biases"}
 
 
-def make_recommender(retrieve: str, rank: str | None, seed: int) -> "Recommender":
+def make_recommender(
+    retrieve: str, rank: str | None, seed: int, *, keep_seen: bool = False
+) -> "Recommender":
     """Build what ``--retrieve`` and ``--rank`` name.
 
     Args:
         retrieve: names with commas between.
         rank: a name, or None.
         seed: for the parts that take one.
+        keep_seen: whether lists may hold what the asker already has.
 
     Returns:
         A Recommender that is not fitted.
@@ -40,6 +43,8 @@ def make_recommender(retrieve: str, rank: str | None, seed: int) -> "Recommender
     ranker: Ranker | None = (
         None if rank is None else _make(sl.ranking, RANKERS, "ranker", rank, seed)
     )
+    if keep_seen:
+        return sl.Recommender(parts, ranker, rules=())
     return sl.Recommender(parts, ranker)
 
 

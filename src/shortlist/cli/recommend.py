@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shortlist.cli.files import check_out_file, read_ids, write_table
+from shortlist.cli.fitting import leaves_seen_out
 from shortlist.cli.options import (
     AsJson,
     BundleDir,
@@ -120,6 +121,8 @@ def recommend(
         show(f"{len(table):,} rows for {people:,} {'user' if people == 1 else 'users'}: {out}")
     else:
         _print(rec, table, user, history)
+        if not len(table):
+            show(_nothing(left_out=not keep_seen and leaves_seen_out(rec)))
 
 
 def _item_ids(rec: "Recommender", given: Words) -> list[str | int] | None:
@@ -127,6 +130,12 @@ def _item_ids(rec: "Recommender", given: Words) -> list[str | int] | None:
         return None
     snapshot = rec.snapshot
     return [snapshot.item_vocabulary.ids[snapshot.item_row(item)] for item in given]
+
+
+def _nothing(*, left_out: bool) -> str:
+    if left_out:
+        return "Nothing is eligible: loosen --where, --allow or --deny, or pass --keep-seen."
+    return "Nothing is eligible: loosen --where, --allow or --deny."
 
 
 def _print(rec: "Recommender", table: "pl.DataFrame", user: str | None, history: Words) -> None:
@@ -143,5 +152,3 @@ def _print(rec: "Recommender", table: "pl.DataFrame", user: str | None, history:
     show(table_of(table, first=_SHOWN))
     if len(table) > _SHOWN:
         show(f"... and {len(table) - _SHOWN:,} more rows; --out FILE writes them all")
-    if not len(table):
-        show("Nothing is eligible: loosen --where, --allow or --deny.")

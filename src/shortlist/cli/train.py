@@ -8,9 +8,12 @@ import typer
 
 from shortlist.cli.files import check_out_folder
 from shortlist.cli.fitting import (
+    check_learnable,
     comparison_json,
     epochs_of,
+    joined,
     lineup,
+    ranker_gap,
     ranker_verdict,
     rating_errors_beside_bias,
     timed,
@@ -29,10 +32,12 @@ from shortlist.cli.options import (
     read_table,
 )
 from shortlist.cli.printing import as_json, comparison_of, heading, key_of, sentence, show
+from shortlist.cli.words import as_flags
 
 if TYPE_CHECKING:
     from shortlist.data.interactions import Interactions
     from shortlist.evaluation.comparison import Comparison
+    from shortlist.metrics.intervals import Difference
     from shortlist.recommender.recommender import Recommender
 
 EXAMPLE = (
@@ -75,9 +80,17 @@ def train(
         typer.Option(
             metavar="NAME",
             help=f"Second stage, {' or '.join(RANKERS)}; needed by predict. It also puts the lists in "
-            "order of predicted rating. None by default.",
+            "order of predicted rating, unless the rows held back show that this makes them worse. "
+            "None by default.",
         ),
     ] = None,
+    keep_seen: Annotated[
+        bool,
+        typer.Option(
+            "--keep-seen",
+            help="For repeat purchases: lists may hold items that the user has, and are judged so.",
+        ),
+    ] = False,
     column: Columns = None,
     positive: Positive = None,
     on_bad_rows: OnBadRows = "stop",
@@ -91,22 +104,24 @@ def train(
     """
     started = time.perf_counter()
     check_out_folder(out)
-    rec = make_recommender(retrieve, rank, seed)
+    rec = make_recommender(retrieve, rank, seed, keep_seen=keep_seen)
     exactly_one(
         "give --validation or --holdout, not both: one set of rows chooses",
         validation is None or holdout is None,
     )
     reading = {"column": column, "positive": positive, "on_bad_rows": on_bad_rows}
     data = read_table(train, items=items, users=users, **reading)  # type: ignore[arg-type]
+    check_learnable(data, train, rank)
     learned, held, protocol = _held_back(data, validation, holdout, seed, reading)
+    check_learnable(held, validation or f"{train} that are held back", rank)
+    protocol["keep_seen"] = keep_seen
     with timed(f"fitting {rec.name} on {len(learned):,} rows"):
         rec.fit(learned, validate=held)
     with timed(f"judging on {len(held):,} rows, beside popularity and EASE"):
-        figures = _figures(rec, learned, held, seed)
-    final = rec
-    if learned is not data:
-        with timed(f"fitting again on all {len(data):,} rows"):
-            final = rec.settled().fit(data)
+        figures = _figures(rec, learned, held, seed, keep_seen=keep_seen)
+    gap = ranker_gap(figures["comparison"], rec.name)
+    final = to_keep(rec, None if learned is data else data, gap)
+    protocol["rank_lists"] = final.rank_lists
     protocol["epochs"] = epochs_of(rec)
     final.metrics = {
         "holdout": {**protocol, **{k: comparison_json(c) for k, c in figures.items()}}
@@ -127,7 +142,7 @@ def train(
             }
         )
     else:
-        _print(final, protocol, figures, out, version, seconds)
+        _print(final, rec.name, protocol, figures, out, version, seconds)
 
 
 def _held_back(
@@ -153,28 +168,61 @@ def _held_back(
 
 
 def _figures(
-    rec: "Recommender", learned: "Interactions", held: "Interactions", seed: int
+    rec: "Recommender",
+    learned: "Interactions",
+    held: "Interactions",
+    seed: int,
+    *,
+    keep_seen: bool,
 ) -> "dict[str, Comparison]":
     import shortlist as sl
 
-    figures = {"comparison": sl.compare(lineup(rec), held, seed=seed)}
+    figures = {"comparison": sl.compare(lineup(rec), held, keep_seen=keep_seen, seed=seed)}
     ratings = rating_errors_beside_bias(rec, learned, held, figures["comparison"])
     if ratings is not None:
         figures["ratings"] = ratings
     return figures
 
 
+def to_keep(
+    rec: "Recommender", data: "Interactions | None", gap: "Difference | None"
+) -> "Recommender":
+    """What is saved: fitted on all rows, with the lists in the order that was the better one.
+
+    Args:
+        rec: fitted, and judged.
+        data: all rows; None where ``rec`` was fitted on them.
+        gap: the lists as the ranker orders them less those of the retrievers alone; None without
+            a ranker.
+
+    Returns:
+        A fitted Recommender.
+    """
+    worse = gap is not None and gap.shown and gap.value < 0
+    if data is None:
+        if not worse:
+            return rec
+        return joined(rec, rec.retrievers, rec.rank, rank_lists=False)
+    with timed(f"fitting again on all {len(data):,} rows"):
+        settled = rec.settled()
+        return (settled.only_predicting() if worse else settled).fit(data)
+
+
 def _print(
     final: "Recommender",
+    judged: str,
     protocol: dict[str, Any],
     figures: "dict[str, Comparison]",
     out: Path,
     version: Path,
     seconds: float,
 ) -> None:
+    from shortlist.metrics.intervals import brief
+
     comparison = figures["comparison"]
-    heading(f"Holdout: {protocol['name']}, {protocol['rows']:,} rows")
-    show(f"What leaks: {protocol['leaks']}")
+    seen = ", seen items kept" if protocol["keep_seen"] else ""
+    heading(f"Holdout: {protocol['name']}, {protocol['rows']:,} rows{seen}")
+    show(f"What leaks: {as_flags(protocol['leaks'])}")
     if protocol["epochs"]:
         stops = ", ".join(
             f"{n} epoch {e['chosen']} of {e['run']}" for n, e in protocol["epochs"].items()
@@ -186,7 +234,16 @@ def _print(
     show("", comparison_of(comparison))
     show(key_of(comparison))
     show(sentence(comparison.summary))
-    ranker = ranker_verdict(comparison, final.name)
+    gap = ranker_gap(comparison, judged)
+    ranker = ranker_verdict(comparison, judged)
+    if gap is not None and not final.rank_lists:
+        better = (
+            f"{comparison.metric} {brief(-gap.value)} [{brief(-gap.high)}, {brief(-gap.low)}]"
+        )
+        ranker = (
+            "The ranker predicts ratings; lists keep the retrievers' order, which was better by "
+            f"{better}."
+        )
     if ranker is not None:
         show(ranker)
     if "ratings" in figures:
