@@ -6,7 +6,13 @@ from pathlib import Path
 
 from common import parse_data
 
-SCRIPTS = ("quality_ml100k", "rating_ml100k", "tutorial_speed", "evaluation_speed")
+SCRIPTS = (
+    "quality_ml100k",
+    "rating_ml100k",
+    "tutorials",
+    "tutorial_speed",
+    "evaluation_speed",
+)
 
 
 def main() -> None:

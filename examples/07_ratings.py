@@ -9,7 +9,13 @@ inner = sl.split.random(train, test=0.1, seed=42)  # chooses when to stop
 
 recs = []
 for ranker in (
-    sl.ranking.RatingNetwork(epochs=6, batch_size=4096, learning_rate=0.01),
+    sl.ranking.RatingNetwork(
+        item=["item_id", "genres", sl.Bucket("year", 10)],
+        dropout=0.4,
+        epochs=6,
+        batch_size=4096,
+        learning_rate=0.006,
+    ),
     sl.ranking.Biases(),
 ):
     rec = sl.Recommender(sl.retrieval.Popularity(), rank=ranker, name=ranker.name)

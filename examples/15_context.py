@@ -10,7 +10,7 @@ from shortlist.metrics.intervals import Ratio, bootstrap, paired
 
 parts = sl.split.latest(films(), test=0.2)  # each user's own last fifth
 train, test = parts.train, parts.test.subset(np.arange(0, len(parts.test), 2))
-fast = {"dim": 32, "epochs": 6, "batch_size": 2048, "learning_rate": 0.006}
+fast = {"dim": 32, "epochs": 5, "batch_size": 2048, "learning_rate": 0.006}
 plain = sl.Recommender(sl.retrieval.TwoTower(**fast)).fit(train)
 timed = sl.retrieval.TwoTower(
     **fast, context=[sl.Bucket("timestamp", 30), sl.Number("timestamp")]

@@ -9,22 +9,22 @@ import shortlist as sl
 train, test = tutorial()
 inner = sl.split.random(train, test=0.1, seed=42)  # chooses when to stop
 
-features = {
+common = {
     "item": ["item_id", "genres"],
+    "layers": (64,),
     "epochs": 4,
     "batch_size": 4096,
     "learning_rate": 0.01,
 }
 networks = {
-    "no hidden cross": {},
-    "deeper": {"layers": (256, 128, 64)},
+    "no cross layer": {},
     "two cross layers": {"cross_layers": 2},
     "two of rank 8": {"cross_layers": 2, "cross_rank": 8},
 }
 recs = []
 for name, extra in networks.items():
     start = time.perf_counter()
-    network = sl.ranking.RatingNetwork(**features, **extra)
+    network = sl.ranking.RatingNetwork(**common, **extra)
     rec = sl.Recommender(sl.retrieval.Popularity(), rank=network, name=name)
     recs.append(rec.fit(inner.train, validate=inner.test))
     print(f"{name}: {time.perf_counter() - start:.1f} s")
