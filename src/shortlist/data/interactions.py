@@ -5,11 +5,13 @@ from functools import cached_property
 
 import numpy as np
 import polars as pl
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shortlist.data.catalogue import Catalogue
 from shortlist.data.expression import Expression
 from shortlist.data.faults import find_faults
+from shortlist.data.ragged import binary_matrix
 from shortlist.data.vocabulary import Vocabulary, id_series
 from shortlist.errors import DataError, NotReadyError, closest
 
@@ -170,6 +172,15 @@ class Interactions:
     def weights(self) -> NDArray[np.float32] | None:
         """(rows,) sample weights, or None."""
         return self.table["weight"].to_numpy() if "weight" in self.table.columns else None
+
+    def liked_matrix(self) -> sp.csr_array:
+        """Who liked what.
+
+        Returns:
+            (n_users, n_items) float32 CSR, sorted columns, each entry 1.
+        """
+        shape = (len(self.user_vocabulary), len(self.item_vocabulary))
+        return binary_matrix(self.user_rows[self.liked], self.item_rows[self.liked], shape)
 
     @cached_property
     def time_order(self) -> NDArray[np.int64]:

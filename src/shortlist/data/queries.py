@@ -9,6 +9,7 @@ import polars as pl
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from shortlist.data.ragged import binary_matrix
 from shortlist.errors import ShapeError
 
 
@@ -96,12 +97,7 @@ class Queries:
             ends = np.cumsum(self.liked_counts)[query]  # one past the asker's last liked row
             recent = np.arange(len(rows)) >= ends - last
             query, rows = query[recent], rows[recent]
-        matrix = sp.csr_array(
-            (np.ones(len(rows), np.float32), (query, rows)), shape=(len(self), n_items)
-        )
-        matrix.sum_duplicates()
-        matrix.data[:] = 1.0
-        return matrix
+        return binary_matrix(query, rows, (len(self), n_items))
 
     def signed_matrix(self, n_items: int, *, others: float) -> sp.csr_array:
         """The histories as a matrix of likes and dislikes.

@@ -25,6 +25,25 @@ def take_lines(
     return np.repeat(starts, counts) + within, taken
 
 
+def binary_matrix(
+    lines: NDArray[np.integer], columns: NDArray[np.integer], shape: tuple[int, int]
+) -> sp.csr_array:
+    """A matrix of ones from pairs; a pair that repeats counts once.
+
+    Args:
+        lines: (pairs,) line of each pair.
+        columns: (pairs,) column of each pair.
+        shape: of the matrix.
+
+    Returns:
+        float32 CSR, sorted columns, each entry 1.
+    """
+    matrix = sp.csr_array((np.ones(len(lines), np.float32), (lines, columns)), shape=shape)
+    matrix.sum_duplicates()
+    matrix.data[:] = 1.0
+    return matrix
+
+
 def mean_lines(matrix: sp.csr_array) -> sp.csr_array:
     """Divide each line by its number of entries.
 

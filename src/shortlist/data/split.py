@@ -59,12 +59,7 @@ def random(
         DataError: a part would be empty.
     """
     _check_shares(test, validation)
-    n = len(data)
-    order = np.random.default_rng(seed).permutation(n)
-    cuts = round(n * test), round(n * validation)
-    part = np.full(n, _TRAIN, np.int8)
-    part[order[: cuts[0]]] = _TEST
-    part[order[cuts[0] : sum(cuts)]] = _VALIDATION
+    part = _by_lot(len(data), test, validation, seed)
     leaks = (
         "Train holds later rows of the same users and of the items than many a test row: "
         "figures come out higher than in service."
@@ -227,12 +222,7 @@ def new_users(
         DataError: a part would be empty.
     """
     _check_shares(test, validation)
-    n = len(data.user_vocabulary)
-    order = np.random.default_rng(seed).permutation(n)
-    cuts = round(n * test), round(n * validation)
-    part_of_user = np.full(n, _TRAIN, np.int8)
-    part_of_user[order[: cuts[0]]] = _TEST
-    part_of_user[order[cuts[0] : sum(cuts)]] = _VALIDATION
+    part_of_user = _by_lot(len(data.user_vocabulary), test, validation, seed)
     leaks = (
         "Train holds rows of other users from after the test rows, and nothing at all of the test "
         "users. Asked by id, all of them get the fallback, so figures show the fallback only; to "
@@ -273,6 +263,15 @@ def holdout(
     if name == "last-out":
         return last_out(data)
     return random(data, test=share, seed=seed)
+
+
+def _by_lot(n: int, test: float, validation: float, seed: int) -> NDArray[np.int8]:
+    order = np.random.default_rng(seed).permutation(n)
+    cuts = round(n * test), round(n * validation)
+    part = np.full(n, _TRAIN, np.int8)
+    part[order[: cuts[0]]] = _TEST
+    part[order[cuts[0] : sum(cuts)]] = _VALIDATION
+    return part
 
 
 def _check_shares(test: float, validation: float) -> None:

@@ -59,7 +59,7 @@ def in_batch_softmax(
     """
     counts = _check(queries, items, pair_query, pair_item, item_counts, temperature)
     _check_lengths(log_frequency, weights, len(items), len(pair_query))
-    column = counts.log()
+    column = log_counts = counts.log()
     if log_frequency is not None:
         column = column - log_frequency.to(items.dtype)
     row_weights = (
@@ -74,7 +74,7 @@ def in_batch_softmax(
         pair_query,
         pair_item,
         column,
-        counts.log(),
+        log_counts,
         row_weights,
         repeats,
         temperature,

@@ -88,18 +88,14 @@ class Alike(DenseRetriever):
         if train.users is None:
             msg = "Alike needs a users' table; give users= when reading"
             raise NotReadyError(msg)
-        n_users, n_items = len(train.user_vocabulary), len(train.item_vocabulary)
+        n_users = len(train.user_vocabulary)
         table = align(train.users, "user_id", train.user_vocabulary.ids)
         rows, everyone = np.arange(n_users, dtype=np.int32), np.ones(n_users, bool)
         self._side = Side.learn(
             self.features, id_name="user_id", n_rows=n_users, table=table, in_train=everyone
         )
         self._users = unit_lines(self._side.encode(rows, table))
-        pairs = (train.user_rows[train.liked], train.item_rows[train.liked])
-        ones = np.ones(len(pairs[0]), np.float32)
-        self._liked = sp.csr_array((ones, pairs), shape=(n_users, n_items))
-        self._liked.sum_duplicates()
-        self._liked.data[:] = 1.0
+        self._liked = train.liked_matrix()
         return self
 
     def knows(self, queries: Queries) -> NDArray[np.bool_]:

@@ -72,10 +72,7 @@ class EASE(DenseRetriever):
             ConfigError: the solution would need more than ``max_gigabytes``.
         """
         n_users, n_items = len(train.user_vocabulary), len(train.item_vocabulary)
-        pairs = (train.user_rows[train.liked], train.item_rows[train.liked])
-        matrix = sp.csr_array((np.ones(len(pairs[0])), pairs), shape=(n_users, n_items))
-        matrix.sum_duplicates()
-        matrix.data[:] = 1.0
+        matrix = train.liked_matrix().astype(np.float64)
         by_users = n_users < n_items and n_items > _SMALL_CATALOGUE
         need = (
             8

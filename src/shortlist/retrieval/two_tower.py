@@ -22,7 +22,6 @@ from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
 from shortlist.data.ragged import mean_lines
 from shortlist.data.sides import encode_all, learn_context
-from shortlist.data.snapshot import Snapshot
 from shortlist.data.topk import TopK
 from shortlist.errors import ConfigError, MissingExtraError, NotReadyError, TrainingError
 from shortlist.index.exact import ExactIndex
@@ -84,11 +83,10 @@ class TwoTower(TowerSettings):
             raise ConfigError(msg)
         if self.index != "exact" and self.item_tower is None:
             check_factory(self.index, self.dim)
-        n_users, n_items = len(train.user_vocabulary), len(train.item_vocabulary)
+        n_items = len(train.item_vocabulary)
         sides, static = encode_all(train, self.user, self.item, liked_only=True)
         context = learn_context(train, self.context)
-        everyone = Snapshot.of(train).queries_of_rows(np.arange(n_users, dtype=np.int32))
-        lines = (static[1][:n_items], mean_lines(everyone.liked_matrix(n_items)))
+        lines = (static[1][:n_items], mean_lines(train.liked_matrix()))
 
         def answering(towers: "Towers") -> AnsweringTowers:
             return AnsweringTowers.build(self, sides, lines, context, towers)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shortlist.data.interactions import Interactions
-from shortlist.data.ragged import beside, mean_lines
+from shortlist.data.ragged import beside, binary_matrix, mean_lines
 from shortlist.data.sides import Side
 from shortlist.errors import ConfigError, TrainingError
 from shortlist.nn.losses import hard_negative_softmax, in_batch_softmax
@@ -310,12 +310,8 @@ class _Trainer:
         items = self.item_rows[at]
         line = np.repeat(np.arange(len(rows)), counts)
         other = items != self.item_rows[rows][line]
-        lines = sp.csr_array(
-            (np.ones(int(other.sum()), np.float32), (line[other], items[other])),
-            shape=(len(rows), self.sides[0].n_items),
-        )
-        lines.data[:] = 1.0  # an item seen twice counts once, as in answering
-        return mean_lines(lines)
+        shape = (len(rows), self.sides[0].n_items)
+        return mean_lines(binary_matrix(line[other], items[other], shape))
 
 
 def _start_rows(
