@@ -13,7 +13,9 @@ from shortlist.ranking import Biases, RatingNetwork
 from shortlist.retrieval import EASE, Alike, Content, Popularity, TwoTower
 from shortlist.testing import (
     EXACT_INDEX_CHECKS,
+    EXPLAIN_CHECKS,
     INDEX_CHECKS,
+    LINEAR_EXPLAIN_CHECKS,
     PERSONAL_CHECKS,
     RANKER_CHECKS,
     RETRIEVER_CHECKS,
@@ -66,6 +68,8 @@ RETRIEVERS: dict[str, Callable[[], Retriever]] = {
         temperature=0.1,
     ),
 }
+EXPLAINING = ("towers of features",)  # models of the table above whose explain() is not a sum
+ADDING_UP = ("ease",)  # those whose contributions sum to the score
 RANKERS: dict[str, Callable[[], Ranker]] = {
     "biases": Biases,
     "crossed network": partial(
@@ -106,6 +110,20 @@ def test_personal_retriever(
 ) -> None:
     needs_torch(name)
     check(PERSONAL[name])
+
+
+@pytest.mark.parametrize("check", EXPLAIN_CHECKS, ids=name_of)
+@pytest.mark.parametrize("name", EXPLAINING)
+def test_explaining(name: str, check: Callable[[Callable[[], Retriever]], None]) -> None:
+    needs_torch(name)
+    check(RETRIEVERS[name])
+
+
+@pytest.mark.parametrize("check", LINEAR_EXPLAIN_CHECKS, ids=name_of)
+@pytest.mark.parametrize("name", ADDING_UP)
+def test_adding_up(name: str, check: Callable[[Callable[[], Retriever]], None]) -> None:
+    needs_torch(name)
+    check(RETRIEVERS[name])
 
 
 @pytest.mark.parametrize("check", RANKER_CHECKS, ids=name_of)

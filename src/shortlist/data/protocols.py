@@ -84,6 +84,19 @@ class Retriever(Fittable, Protocol):
 
 
 @runtime_checkable
+class Explains(Protocol):
+    """A retriever that says which entries of a history speak for an item."""
+
+    def explain(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """What each entry of each asker's history adds to the scores of the asker's ``rows``.
+
+        rows (n, m) to (len(queries.history_rows), m) float32. Entries that do not count (not liked,
+        or an earlier entry of the same item) add 0, as does everything to row -1.
+        """
+        ...
+
+
+@runtime_checkable
 class Ranker(Fittable, Protocol):
     """Stage 2: a few hundred to a shortlist."""
 

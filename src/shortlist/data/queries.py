@@ -81,6 +81,21 @@ class Queries:
         liked = np.concatenate([[0], np.cumsum(self.history_liked)])
         return np.asarray(liked[self.offsets[1:]] - liked[self.offsets[:-1]], np.int64)
 
+    @cached_property
+    def askers(self) -> NDArray[np.int64]:
+        """(len(history_rows),) whose entry each is, 0..n-1."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    @cached_property
+    def counted(self) -> NDArray[np.bool_]:
+        """(len(history_rows),) liked, and the asker's latest liked entry of its item."""
+        at = np.flatnonzero(self.history_liked)[::-1]  # latest first
+        pairs = np.stack([self.askers[at], self.history_rows[at].astype(np.int64)])
+        _, first = np.unique(pairs, axis=1, return_index=True)
+        latest = np.zeros(len(self.history_rows), bool)
+        latest[at[first]] = True
+        return latest
+
     def liked_matrix(self, n_items: int, *, last: int | None = None) -> sp.csr_array:
         """The liked histories as a binary matrix.
 
@@ -91,7 +106,7 @@ class Queries:
         Returns:
             (n, n_items) float32 CSR, sorted columns, each entry 1.
         """
-        query = np.repeat(np.arange(len(self)), np.diff(self.offsets))[self.history_liked]
+        query = self.askers[self.history_liked]
         rows = self.history_rows[self.history_liked]
         if last is not None:
             ends = np.cumsum(self.liked_counts)[query]  # one past the asker's last liked row
@@ -110,7 +125,7 @@ class Queries:
             (n, n_items) float32 CSR, sorted columns: 1 where the latest row of the item is liked,
             ``others`` where it is not.
         """
-        query = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        query = self.askers
         cell = query * np.int64(n_items) + self.history_rows
         _, last = np.unique(cell[::-1], return_index=True)  # an item's latest row decides
         at = np.sort(len(cell) - 1 - last)

@@ -22,6 +22,7 @@ from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
 from shortlist.errors import ConfigError, NotReadyError
 from shortlist.retrieval.dense import DenseRetriever
+from shortlist.retrieval.explaining import each_alone
 
 _SMALL_CATALOGUE = 2048  # up to here B itself is small, and quicker to score with
 _GIGABYTE = 1e9
@@ -128,6 +129,18 @@ class EASE(DenseRetriever):
         line = np.repeat(np.arange(len(queries)), np.diff(history.indptr))
         scores[line, history.indices] -= self._own[history.indices]  # B has a zero diagonal
         return scores
+
+    def explain(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """The weights from the items of the histories to the items asked about.
+
+        Args:
+            queries: n askers.
+            rows: (n, m) item rows.
+
+        Returns:
+            (len(queries.history_rows), m) float32; an asker's entries sum to the score.
+        """
+        return each_alone(self, queries, rows)
 
     def state(self) -> State:
         """Everything needed to answer.

@@ -27,6 +27,7 @@ from shortlist.errors import ConfigError, MissingExtraError, NotReadyError, Trai
 from shortlist.index.exact import ExactIndex
 from shortlist.index.faiss import check_factory
 from shortlist.retrieval.dense import excluding_itself
+from shortlist.retrieval.explaining import leaving_out
 from shortlist.retrieval.towers import AnsweringTowers
 from shortlist.retrieval.validation import RecallWatch
 from shortlist.training.settings import Epoch, TowerSettings
@@ -186,6 +187,21 @@ class TwoTower(TowerSettings):
         vectors = self._fitted().index.vectors
         unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         return ExactIndex(unit).search(unit[rows], k, excluding_itself(rows, eligible))
+
+    def explain(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """What each entry of a history adds: the logit less what it is without the entry.
+
+        A user of train whose tower reads no :class:`~shortlist.History` is their id: nothing in
+        their history adds anything.
+
+        Args:
+            queries: n askers.
+            rows: (n, m) item rows.
+
+        Returns:
+            (len(queries.history_rows), m) float32; they need not sum to the logit.
+        """
+        return leaving_out(self, queries, rows)
 
     def encode(self, queries: Queries) -> NDArray[np.float32]:
         """Query vectors.

@@ -10,6 +10,7 @@ from shortlist.testing.contracts import (
     check_ranker,
     check_retriever,
 )
+from shortlist.testing.explaining import EXPLAIN_CHECKS, LINEAR_EXPLAIN_CHECKS
 from shortlist.testing.worlds import (
     PlantedBiases,
     checkerboard,
@@ -20,7 +21,9 @@ from shortlist.testing.worlds import (
 
 __all__ = [
     "EXACT_INDEX_CHECKS",
+    "EXPLAIN_CHECKS",
     "INDEX_CHECKS",
+    "LINEAR_EXPLAIN_CHECKS",
     "PERSONAL_CHECKS",
     "RANKER_CHECKS",
     "RETRIEVER_CHECKS",
