@@ -181,3 +181,18 @@ def test_nothing_eligible_offers_what_would_help(run: Run, bundle: Path) -> None
     none = ("recommend", bundle, "--user", 1, "--where", "year < 1000")
     assert "loosen --where, --allow or --deny, or pass --keep-seen" in run(*none)[1]
     assert "loosen --where, --allow or --deny." in run(*none, "--keep-seen")[1]
+
+
+def test_explain_says_which_films_speak(run: Run, bundle: Path, tmp_path: Path) -> None:
+    code, out, _ = run("recommend", bundle, "--user", 4, "--k", 2, "--explain")
+    assert code == 0
+    assert "because" in out
+    assert "%" in out
+    code, out, _ = run("recommend", bundle, "--user", 4, "--k", 2, "--explain", "--json")
+    lines = json.loads(out)["recommendations"]
+    assert all(0 < one["share"] <= 1 for line in lines for one in line["because"])
+    path = tmp_path / "lists.csv"
+    assert run("recommend", bundle, "--user", 4, "--explain", "--out", path)[0] == 0
+    written = pl.read_csv(path)
+    assert written.columns == ["user_id", "item_id", "rank", "score", "because"]
+    assert written["because"].str.contains(r"\d+%").all()

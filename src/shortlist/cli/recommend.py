@@ -57,6 +57,10 @@ def recommend(
     deny: Annotated[
         Words, typer.Option(help="Not these items, by id or title. May be repeated.")
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Say which items of the history speak for each one."),
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -97,12 +101,18 @@ def recommend(
         allow=_item_ids(rec, allow),
         deny=_item_ids(rec, deny),
         keep_seen=keep_seen,
+        explain=explain,
     )
     columns = [
         name for name in ("user_id", "item_id", "rank", "score") if name in table.columns
     ]
+    written = _in_words(table) if explain else table
     if out is not None:
-        write_table(table.select(*columns, *(("title", "source") if with_titles else ())), out)
+        further = [
+            *(["title", "source"] if with_titles else []),
+            *(["because"] if explain else []),
+        ]
+        write_table(written.select(*columns, *further), out)
     if json:
         said = {} if out is None else {"out": str(out)}
         lists = {} if out is not None else {"recommendations": rows_of(table)}
@@ -120,9 +130,19 @@ def recommend(
         people = table["user_id"].n_unique() if "user_id" in columns else 1
         show(f"{len(table):,} rows for {people:,} {'user' if people == 1 else 'users'}: {out}")
     else:
-        _print(rec, table, user, history)
+        _print(rec, written, user, history)
         if not len(table):
             show(_nothing(left_out=not keep_seen and leaves_seen_out(rec)))
+
+
+def _in_words(table: "pl.DataFrame") -> "pl.DataFrame":
+    import polars as pl
+
+    words = [
+        ", ".join(f"{reason['title']} {reason['share']:.0%}" for reason in reasons)
+        for reasons in table["because"]
+    ]
+    return table.with_columns(pl.Series("because", words, dtype=pl.String))
 
 
 def _item_ids(rec: "Recommender", given: Words) -> list[str | int] | None:

@@ -18,6 +18,7 @@ from shortlist.recommender.audience import audience
 from shortlist.recommender.joined import Joined
 from shortlist.recommender.matching import match
 from shortlist.recommender.ratings import predict_for_user, predict_pairs
+from shortlist.recommender.reasons import reasons
 from shortlist.recommender.rules import Allow, Deny, Rule, Seen, Where, listed
 from shortlist.recommender.stages import Answer, Stages
 from shortlist.recommender.tables import shortlist_table
@@ -54,6 +55,7 @@ class Recommender(Joined):
         allow: Iterable[UserOrItemId] | None = None,
         deny: Iterable[UserOrItemId] | None = None,
         keep_seen: bool = False,
+        explain: bool = False,
     ) -> pl.DataFrame:
         """Shortlists, for one user, for many, or for a guest who brings a history.
 
@@ -68,10 +70,13 @@ class Recommender(Joined):
             allow: only these items (ids or unique titles), for this request only.
             deny: not these items (ids or unique titles), for this request only.
             keep_seen: whether to leave seen items in.
+            explain: whether to say which items of the history speak for each one.
 
         Returns:
             One row per place: ``user_id`` (not for guests), ``rank`` from 1, ``item_id``,
-            ``title``, ``score`` (of the last stage), ``source`` (the part that proposed it).
+            ``title``, ``score`` (of the last stage), ``source`` (the part that proposed it); with
+            ``explain`` also ``because``, at most three of ``item_id``, ``title`` and ``share``: the
+            share of what speaks for the item in that part, of 1. Empty where the part cannot say.
 
         Raises:
             ConfigError: not exactly one of ``user``, ``users`` and a guest (``history``,
@@ -97,7 +102,11 @@ class Recommender(Joined):
         if context is not None:
             asked = pl.DataFrame({name: [value] for name, value in context.items()})
             queries = replace(queries, context=pl.concat([asked] * len(queries)))
-        return self.table(self.answer(queries, k, rules=rules, keep_seen=keep_seen), ids)
+        answer = self.answer(queries, k, rules=rules, keep_seen=keep_seen)
+        table = self.table(answer, ids)
+        if not explain:
+            return table
+        return table.with_columns(reasons(self.retrievers, self.snapshot, queries, answer))
 
     def match(
         self,
