@@ -163,35 +163,51 @@ def fifth_job(data: Path) -> dict[str, Any]:
     return found | {"to beat": FIFTH, "reached": above and found["rmse"] < FIFTH["rmse"]}
 
 
-def audience(data: Path, k: int = 1000, items: int = 60) -> Mapping[str, Any]:
-    """ML-1M: of the users who took an item later, how many are among the thousand told."""
+def audience(data: Path, k: int = 1000) -> Mapping[str, Any]:
+    """ML-1M: of the users who took an item later, how many are among the thousand told; all items."""
     folder = data / "ml-1m"
     parts = sl.split.random(
         sl.read(folder / "interactions.parquet", items=folder / "items.parquet"), seed=42
     )
     train = parts.train
-    rec = sl.Recommender(sl.retrieval.EASE()).fit(train)
-    activity = np.bincount(train.user_rows)
-    takers_of = parts.test.table.group_by("item_id").agg("user_id").sort("item_id")
-    takers_of = takers_of.filter(pl.col("user_id").list.len() >= 10)
-    hits = []
-    for item, users in takers_of.sample(items, seed=42).iter_rows():
-        chosen = rec.audience(item, k=k)["user_id"].to_list()
-        has = train.user_rows[train.item_rows == train.item_vocabulary.row(item)]
-        left = activity.copy()
-        left[has] = -1
-        busiest = train.user_vocabulary.decode(np.argsort(-left, kind="stable")[:k]).to_list()
-        hits.append([len({*chosen} & {*users}), len({*busiest} & {*users}), len(users)])
-    ours, active, takers = np.array(hits, float).T
-    both, rng = (Ratio(ours, takers), Ratio(active, takers)), np.random.default_rng(0)
-    gap = paired([both[0]], [both[1]], rng)[0]
-    recall, busy = (str(bootstrap([one], rng)[0]) for one in both)
-    return {
-        "recall@1000": recall,
-        "most active users": busy,
-        "difference": str(gap),
-        "reached": gap.low > 0,
+    later = parts.test.table.group_by("item_id").agg("user_id").sort("item_id")
+    later = later.filter(pl.col("user_id").list.len() >= 10)
+    items = train.item_vocabulary.rows(later["item_id"])
+    towers = sl.retrieval.TwoTower(batch_size=8192, epochs=4)  # chosen on a fifth of train
+    told = {"ease": _told(sl.retrieval.EASE(), train, later, k)}
+    told["two towers"] = _told(towers, train, later, k)
+    busiest = np.argsort(-np.bincount(train.user_rows), kind="stable")
+    told["most active users"] = []
+    for row in items:
+        has = train.user_rows[train.item_rows == row]
+        left = busiest[~np.isin(busiest, has)][:k]
+        told["most active users"].append({*train.user_vocabulary.decode(left)})
+    takers = np.array([len(users) for users in later["user_id"]], float)
+    found = {}
+    for name, groups in told.items():
+        both = zip(groups, later["user_id"], strict=True)
+        hits = [len(group & {*users}) for group, users in both]
+        found[name] = Ratio(np.array(hits, float), takers)
+    rng, active = np.random.default_rng(0), found.pop("most active users")
+    results: dict[str, Any] = {
+        "items": len(later),
+        "most active users": str(bootstrap([active], rng)[0]),
     }
+    for name, ratio in found.items():
+        gap = paired([ratio], [active], rng)[0]
+        recall = str(bootstrap([ratio], rng)[0])
+        results[name] = {
+            "recall@1000": recall,
+            "more than the most active": str(gap),
+            "reached": gap.low > 0,
+        }
+    return results
+
+
+def _told(model: Any, train: sl.Interactions, later: pl.DataFrame, k: int) -> list[set[Any]]:
+    table = sl.Recommender(model).fit(train).audience(items=later["item_id"], k=k)
+    users_of = dict(table.group_by("item_id").agg("user_id").iter_rows())
+    return [{*users_of[item]} for item in later["item_id"]]
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
-"""Who to tell of an item: the users most likely to want it, without those who have it."""
+"""Who to tell of an item: the users most likely to take it, without those who have it."""
 
 import numpy as np
+import polars as pl
 from example_data import many_people
 
 import shortlist as sl
@@ -14,25 +15,24 @@ print("of Toy Story, first of all:", *rec.audience("Toy Story (1995)", k=5)["use
 
 # how many of those who did take an item later were told, item by item, beside the most active users
 train, test = parts.train, parts.test
-activity = np.bincount(train.user_rows)
-takers_of = test.table.group_by("item_id").agg("user_id").sort("item_id")
-takers_of = takers_of.filter(takers_of["user_id"].list.len() >= 10)
-drawn = takers_of.sample(min(20, len(takers_of)), seed=42)
+later = test.table.group_by("item_id").agg("user_id").sort("item_id")
+later = later.filter(pl.col("user_id").list.len() >= 10)
+told = rec.audience(items=later["item_id"], k=k)  # one pass over the users for all items
+told_of = dict(told.group_by("item_id").agg("user_id").iter_rows())
+busiest = np.argsort(-np.bincount(train.user_rows), kind="stable")
 ours, active, takers = [], [], []
-for item, users in drawn.iter_rows():
-    told = rec.audience(item, k=k)["user_id"]
+for item, users in later.iter_rows():
     has = train.user_rows[train.item_rows == train.item_vocabulary.row(item)]
-    left = np.where(np.isin(np.arange(len(activity)), has), -1, activity)  # those who have it
-    busiest = train.user_vocabulary.decode(np.argsort(-left, kind="stable")[:k])
-    ours.append(told.is_in(users).sum())
-    active.append(busiest.is_in(users).sum())
+    left = busiest[~np.isin(busiest, has)][:k]  # without those who have it
+    ours.append(len({*told_of[item]} & {*users}))
+    active.append(len({*train.user_vocabulary.decode(left)} & {*users}))
     takers.append(len(users))
 
 found, plain = (
     Ratio(np.array(hits, float), np.array(takers, float)) for hits in (ours, active)
 )
 rng = np.random.default_rng(42)
-print(f"{len(drawn)} items, {sum(takers)} later takers; share of them who were told:")
+print(f"{len(later)} items, {sum(takers)} later takers; share of them who were told:")
 for name, ratio in (("audience", found), ("most active users", plain)):
     print(f"  {name}: {bootstrap([ratio], rng)[0]}")
 print("  difference, over items:", paired([found], [plain], rng)[0])

@@ -4,6 +4,7 @@ ShortlistError
 ├── DataError          a table breaks its contract (missing column, null id, NaN rating, mixed units)
 │   └── ShapeError     two arrays do not line up
 ├── ConfigError        a setting is out of range, a name is unknown, a filter cannot be read
+│   └── LikenessError  a retriever that cannot say which items are alike was asked for it
 ├── NotReadyError      a step was called before the step it needs
 ├── MissingExtraError  an optional dependency is not installed
 ├── TrainingError      training went wrong (a loss that is not finite)
@@ -25,6 +26,10 @@ class ShapeError(DataError):
 
 class ConfigError(ShortlistError):
     """A setting is out of range, or a name is unknown."""
+
+
+class LikenessError(ConfigError):
+    """A retriever was asked which items are alike and, by its kind, cannot say; another may."""
 
 
 class NotReadyError(ShortlistError):

@@ -133,6 +133,12 @@ def test_similar_and_audience(run: Run, bundle: Path, tmp_path: Path) -> None:
     assert code == 0
     assert pl.read_csv(tmp_path / "a.csv")["user_id"].to_list() == users
     assert "Who would want Toy Story (1995)" in run("audience", bundle, 1)[1]
+    said = run("audience", bundle, "Toy Story (1995)", 2, "-k", 3, "--json")[1]
+    both = json.loads(said)
+    want = rec.audience(items=[1, 2], k=3)
+    assert [one["user_id"] for one in both["audience"]] == want["user_id"].to_list()
+    assert [one["item_id"] for one in both["audience"]] == want["item_id"].to_list()
+    assert [one["item_id"] for one in both["items"]] == want["item_id"].to_list()[::3]
 
 
 def test_predict_answers_every_pair_in_order(run: Run, bundle: Path, tmp_path: Path) -> None:

@@ -21,12 +21,19 @@ from shortlist.data.protocols import Retriever, State
 from shortlist.data.queries import Queries
 from shortlist.data.snapshot import Snapshot
 from shortlist.data.topk import TopK
-from shortlist.errors import ConfigError, DataError, NotReadyError, ShapeError, ShortlistError
+from shortlist.errors import (
+    ConfigError,
+    DataError,
+    LikenessError,
+    NotReadyError,
+    ShapeError,
+    ShortlistError,
+)
 from shortlist.index.select import select_top_k
 from shortlist.ranking import Biases, RatingNetwork
 from shortlist.recommender import Recommender, load
 from shortlist.recommender.rules import Deny, Seen, Where
-from shortlist.retrieval import EASE, Popularity, TwoTower
+from shortlist.retrieval import EASE, Alike, Content, Popularity, TwoTower
 from shortlist.testing import small_world
 
 TINY: dict[str, Any] = {"dim": 4, "epochs": 2, "batch_size": 128, "progress": False}
@@ -498,16 +505,42 @@ def test_audience_compares_across_users() -> None:
     assert_allclose(shifted["score"], plain["score"], rtol=1e-5)
 
 
-def test_audience_is_the_log_share_by_hand() -> None:
-    retriever = Shifted(0.5)
-    rec = Recommender(retriever).fit(world())
-    table = rec.audience("i5", k=100, keep_seen=True)
-    row = rec.snapshot.item_row("i5")
-    for user, score in table.select("user_id", "score").iter_rows():
-        own = retriever.scores[rec.snapshot.user_vocabulary.row(user)].astype(np.float64)
-        assert score == pytest.approx(own[row] - np.log(np.exp(own).sum()), abs=1e-4)
-    assert table["score"].is_sorted(descending=True)
-    assert table["rank"].to_list() == list(range(1, 49))
+_FIVE = Catalogue(
+    pl.DataFrame(
+        {
+            "item_id": list("abcde"),
+            "genres": [["Drama"], ["Drama"], ["Comedy"], ["Western"], ["Comedy"]],
+        }
+    )
+)
+
+
+def few_people() -> Interactions:
+    # by rows: ann has 3 of 5 items, bob 1, cyd 2
+    rows = [("ann", "a"), ("ann", "b"), ("ann", "c"), ("bob", "a"), ("cyd", "a"), ("cyd", "b")]
+    return Interactions(pl.DataFrame(rows, schema=["user_id", "item_id"], orient="row"), _FIVE)
+
+
+def test_similar_asks_on_where_a_retriever_cannot_say() -> None:
+    rec = Recommender([Alike(features=["town"]), EASE(l2=2.0)]).fit(world())
+    alone = Recommender(EASE(l2=2.0)).fit(world())
+    assert rec.similar("i1", k=5).equals(alone.similar("i1", k=5))
+    nobody = Recommender([Popularity(), Alike(features=["town"])]).fit(world())
+    with pytest.raises(LikenessError, match="popularity cannot say"):
+        nobody.similar("i1")
+
+
+def test_what_nobody_took_is_like_nothing_until_its_description_is_read(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    train = few_people()  # nobody took e
+    rec = Recommender(EASE(l2=1.0)).fit(train)
+    with caplog.at_level(logging.WARNING):
+        assert rec.similar("e").is_empty()
+    assert "nothing like 'e' is known to ease" in caplog.text
+    assert len(rec.similar("a")) == 4
+    described = Recommender([EASE(l2=1.0), Content()]).fit(train)
+    assert described.similar("e", k=1)["item_id"].to_list() == ["c"]  # the other comedy
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "popularity"])

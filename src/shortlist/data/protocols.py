@@ -58,7 +58,11 @@ class Fittable(Protocol):
 
 @runtime_checkable
 class Retriever(Fittable, Protocol):
-    """Stage 1: everything to a few hundred."""
+    """Stage 1: everything to a few hundred.
+
+    One that answers everyone alike has a class attribute ``personal = False``: it is left out of
+    audiences.
+    """
 
     def knows(self, queries: Queries) -> NDArray[np.bool_]:
         """Which askers it has a personal answer for; the others are for the fallback."""
@@ -79,7 +83,10 @@ class Retriever(Fittable, Protocol):
     def similar(
         self, rows: NDArray[np.int32], k: int, eligible: Eligible | None = None
     ) -> TopK:
-        """The items most like each given item, never the item itself."""
+        """The items most like each given item, never the item itself.
+
+        A kind that cannot say raises LikenessError; of an item it knows nothing of, the line is empty.
+        """
         ...
 
 

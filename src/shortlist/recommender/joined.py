@@ -1,5 +1,6 @@
 """What a recommender is made of, and how its parts are fitted together."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -7,12 +8,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.data.eligible import Eligible
 from shortlist.data.interactions import Interactions, check_table
 from shortlist.data.protocols import Json, Ranker, Retriever
 from shortlist.data.snapshot import Snapshot
-from shortlist.errors import ConfigError, DataError, NotReadyError
+from shortlist.data.topk import TopK
+from shortlist.errors import ConfigError, DataError, LikenessError, NotReadyError
 from shortlist.recommender.rules import Rule, Seen, joint_mask
 from shortlist.retrieval.popularity import Popularity
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,9 +189,29 @@ class Joined:
 
     @property
     def _personal(self) -> Sequence[Retriever]:
-        # popularity knows no likeness, and moves everyone's scores alike
-        able = [part for part in self.retrievers if not isinstance(part, Popularity)]
-        return able or self.retrievers
+        # one that answers everyone alike moves everyone's scores alike
+        return [part for part in self.retrievers if getattr(part, "personal", True)]
+
+    def _alike(self, row: NDArray[np.int32], k: int, eligible: Eligible) -> TopK:
+        refused: LikenessError | None = None
+        silent = []
+        for part in self.retrievers:
+            try:
+                top = part.similar(row, k, eligible)
+            except LikenessError as error:  # the next may know
+                refused = refused or error
+                continue
+            if (top.rows >= 0).any():
+                return top
+            silent.append(part.name)
+        if refused is not None and not silent:
+            raise refused
+        _log.warning(
+            "nothing like %r is known to %s: nobody took it, or nothing else is eligible. Content in retrieve knows items by their description",
+            self.snapshot.item_vocabulary.ids[int(row[0])],
+            ", ".join(silent),
+        )
+        return TopK.nothing(1, k)
 
     def _mask(self, rules: Sequence[Rule]) -> NDArray[np.bool_] | None:
         held = self._standing

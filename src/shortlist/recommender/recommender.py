@@ -22,7 +22,6 @@ from shortlist.recommender.reasons import reasons
 from shortlist.recommender.rules import Allow, Deny, Rule, Seen, Where, listed
 from shortlist.recommender.stages import Answer, Stages
 from shortlist.recommender.tables import shortlist_table
-from shortlist.retrieval.popularity import Popularity
 
 _BLOCK = 1024  # askers at a time
 
@@ -198,7 +197,7 @@ class Recommender(Joined):
     def similar(
         self, item: UserOrItemId, *, k: int = 10, where: str | None = None
     ) -> pl.DataFrame:
-        """Items like a given one, by the first retriever that knows likeness.
+        """Items like a given one, by the first retriever that knows what it is like.
 
         Args:
             item: an id, or a title that only one item has.
@@ -207,6 +206,7 @@ class Recommender(Joined):
 
         Returns:
             ``rank``, ``item_id``, ``title``, ``score``; never the item itself, nor a title twice.
+            No row, and a logged warning, where nothing is known of what the item is like.
         """
         check_k(k)
         row = np.array([self.snapshot.item_row(item)], np.int32)
@@ -216,35 +216,48 @@ class Recommender(Joined):
         mask = self._mask([] if where is None else [Where(where)])
         mask = other.to_numpy() if mask is None else mask & other.to_numpy()
         wanted = min(k + repeats, self.snapshot.n_items)
-        top = self._personal[0].similar(row, wanted, Eligible.of(1, mask=mask))
+        top = self._alike(row, wanted, Eligible.of(1, mask=mask))
         found = self.table(Answer(top, np.zeros_like(top.rows), ("",))).drop("source")
         folded = found.unique("title", keep="first", maintain_order=True).head(k)
         return folded.with_columns(rank=pl.int_range(1, len(folded) + 1, dtype=pl.Int32))
 
     def audience(
-        self, item: UserOrItemId, *, k: int = 1000, keep_seen: bool = False
+        self,
+        item: UserOrItemId | None = None,
+        *,
+        items: Iterable[UserOrItemId] | None = None,
+        k: int = 1000,
+        keep_seen: bool = False,
     ) -> pl.DataFrame:
-        """The users most likely to want an item.
+        """The users most likely to take an item.
 
-        Scores of different users do not compare, so each is turned into the log of the item's
-        share of the user's softmax over the whole catalogue; several retrievers are averaged.
-        Users of whom no retriever knows anything are left out.
+        That is the item's share of a user's interest, by its place in the user's own order of what
+        they lack (several retrievers are averaged), times how much the user takes: their rows in
+        train. Users of whom no retriever knows anything are left out.
 
         Args:
             item: an id, or a title that only one item has.
-            k: how many users.
+            items: several of these, instead of ``item``; the users are scored once for all.
+            k: how many users for each.
             keep_seen: whether to keep users who already have the item.
 
         Returns:
-            ``rank``, ``user_id``, ``score`` (log share, at most 0).
+            ``item_id`` (with ``items``), ``rank``, ``user_id``, ``score`` (log of share times
+            activity: it compares between users, and between items).
 
         Raises:
-            ConfigError: no retriever is personal.
+            ConfigError: not exactly one of ``item`` and ``items`` is given, or no retriever is
+                personal.
         """
-        if isinstance(self._personal[0], Popularity):
+        if (item is None) == (items is None):
+            msg = "say which item: exactly one of item and items="
+            raise ConfigError(msg)
+        if not self._personal:
             msg = "popularity wants every item alike for everyone, so it has no audience to rank; put EASE or TwoTower in retrieve"
             raise ConfigError(msg)
-        return audience(self._personal, self.snapshot, item, k, keep_seen=keep_seen)
+        asked = listed("items", () if items is None else items) if item is None else (item,)
+        found = audience(self._personal, self.snapshot, asked, k, keep_seen=keep_seen)
+        return found.drop("item_id") if items is None else found
 
     def predict(
         self, user: UserOrItemId, items: Iterable[UserOrItemId] | None = None

@@ -27,7 +27,7 @@ from shortlist.data.queries import Queries
 from shortlist.data.sides import Side
 from shortlist.data.topk import TopK
 from shortlist.data.vocabulary import align
-from shortlist.errors import ConfigError, NotReadyError
+from shortlist.errors import ConfigError, LikenessError, NotReadyError
 from shortlist.index.select import select_top_k
 from shortlist.retrieval.dense import DenseRetriever, unit_lines
 
@@ -155,10 +155,10 @@ class Alike(DenseRetriever):
             eligible: not used.
 
         Raises:
-            ConfigError: always.
+            LikenessError: always.
         """
         msg = "Alike cannot say which items are alike; put EASE, Content or TwoTower first in retrieve"
-        raise ConfigError(msg)
+        raise LikenessError(msg)
 
     def state(self) -> State:
         """Everything needed to answer.

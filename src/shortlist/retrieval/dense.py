@@ -54,16 +54,7 @@ class DenseRetriever:
         Returns:
             A TopK (n, k).
         """
-        check_asked(k, len(queries), eligible)
-        step = max(1, _CELLS // max(1, self.n_items))
-        parts = []
-        for start in range(0, len(queries), step):
-            stop = min(start + step, len(queries))
-            scores = self.score_all(queries.slice(start, stop))
-            if eligible is not None:
-                eligible.slice(start, stop).apply(scores)
-            parts.append(select_top_k(scores, k))
-        return TopK.stack(parts) if parts else TopK.nothing(0, k)
+        return self._best(queries, k, eligible)
 
     def score(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """Scores of given items, the bits that :meth:`retrieve` gives.
@@ -95,9 +86,32 @@ class DenseRetriever:
             eligible: what may be answered; None allows everything. The item itself never is.
 
         Returns:
-            A TopK (n, k).
+            A TopK (n, k); an empty line where every item scores the same, as beside an item that
+            nobody took: nothing is known of what is like it.
         """
-        return self.retrieve(Queries.of_items(rows), k, excluding_itself(rows, eligible))
+        own = excluding_itself(rows, eligible)
+        return self._best(Queries.of_items(rows), k, own, only_telling=True)
+
+    def _best(
+        self,
+        queries: Queries,
+        k: int,
+        eligible: Eligible | None,
+        *,
+        only_telling: bool = False,
+    ) -> TopK:
+        check_asked(k, len(queries), eligible)
+        step = max(1, _CELLS // max(1, self.n_items))
+        parts = []
+        for start in range(0, len(queries), step):
+            stop = min(start + step, len(queries))
+            scores = self.score_all(queries.slice(start, stop))
+            if only_telling:
+                scores[scores.max(axis=1) == scores.min(axis=1)] = -np.inf
+            if eligible is not None:
+                eligible.slice(start, stop).apply(scores)
+            parts.append(select_top_k(scores, k))
+        return TopK.stack(parts) if parts else TopK.nothing(0, k)
 
 
 def excluding_itself(rows: NDArray[np.int32], eligible: Eligible | None) -> Eligible:

@@ -11,7 +11,7 @@ from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
 from shortlist.data.topk import TopK
-from shortlist.errors import ConfigError, NotReadyError
+from shortlist.errors import ConfigError, LikenessError, NotReadyError
 from shortlist.retrieval.dense import DenseRetriever
 
 By = Literal["count", "rating", "recent"]
@@ -34,6 +34,7 @@ class Popularity(DenseRetriever):
     """
 
     name: ClassVar[str] = "popularity"
+    personal: ClassVar[bool] = False
 
     by: By = "count"
     min_mean: float | None = None
@@ -124,10 +125,10 @@ class Popularity(DenseRetriever):
             eligible: not used.
 
         Raises:
-            ConfigError: always.
+            LikenessError: always.
         """
         msg = "popularity cannot say which items are alike; put EASE or TwoTower first in retrieve"
-        raise ConfigError(msg)
+        raise LikenessError(msg)
 
     def state(self) -> State:
         """Everything needed to answer.

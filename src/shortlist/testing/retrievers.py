@@ -251,7 +251,7 @@ def its_state_is_all_it_is(make: MakeRetriever) -> None:
 
 
 def similar_leaves_the_item_itself_out(make: MakeRetriever) -> None:
-    """similar() never gives the item asked about, keeps to the limits, whatever the batch."""
+    """similar() never gives the item itself, keeps to limits, is empty only where nobody liked it."""
     train = world()
     n_items = len(train.item_vocabulary)
     rows = np.arange(n_items, dtype=np.int32)
@@ -263,7 +263,9 @@ def similar_leaves_the_item_itself_out(make: MakeRetriever) -> None:
         return
     well_formed(top, n_items, n_items, n_items)
     insist((top.rows != rows[:, None]).all(), "an item is similar to itself")
-    insist((top.rows[:, :-1] >= 0).all(), "the other items must all be reachable")
+    silent = np.asarray((top.rows < 0).all(axis=1))
+    insist(not silent[train.item_rows[train.liked]].any(), "nothing is like a liked item")
+    insist((top.rows[~silent, :-1] >= 0).all(), "the other items must all be reachable")
     limited = model.similar(rows, 5, eligible)
     may = allowed(eligible, n_items)
     may[rows, rows] = False
