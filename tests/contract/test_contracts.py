@@ -10,7 +10,7 @@ from shortlist.data.features import Bucket, Category, Hash, History, Number, Tag
 from shortlist.data.protocols import Ranker, Retriever
 from shortlist.index.exact import ExactIndex
 from shortlist.ranking import Biases, RatingNetwork
-from shortlist.retrieval import EASE, Alike, Content, Popularity, TwoTower
+from shortlist.retrieval import EASE, Alike, Blend, Content, Popularity, TwoTower
 from shortlist.testing import (
     EXACT_INDEX_CHECKS,
     EXPLAIN_CHECKS,
@@ -23,6 +23,7 @@ from shortlist.testing import (
 
 PERSONAL: dict[str, Callable[[], Retriever]] = {
     "ease": partial(EASE, l2=10.0),
+    "blend of two": partial(Blend, [EASE(l2=10.0), EASE(l2=1.0)]),
     "towers": partial(
         TwoTower, dim=8, epochs=40, batch_size=64, learning_rate=0.05, weight_decay=0.0
     ),
@@ -36,6 +37,11 @@ RETRIEVERS: dict[str, Callable[[], Retriever]] = {
     "content": Content,
     "content of two columns": partial(
         Content, features=["genres", Bucket("year", 3)], dislike=0
+    ),
+    "blend": partial(Blend, [EASE(l2=10.0), Alike(features=["town"], neighbours=7), Content()]),
+    "blend of two": PERSONAL["blend of two"],
+    "blend of ranks": partial(
+        Blend, [Popularity(), EASE(l2=10.0)], by="ranks", holdout="random"
     ),
     "alike": partial(Alike, features=["town", Bucket("age", 4)], neighbours=7),
     "towers of features": partial(
@@ -68,7 +74,11 @@ RETRIEVERS: dict[str, Callable[[], Retriever]] = {
         temperature=0.1,
     ),
 }
-EXPLAINING = ("towers of features",)  # models of the table above whose explain() is not a sum
+EXPLAINING = (
+    "towers of features",
+    "blend of two",
+    "blend of ranks",
+)  # models of the table above whose explain() is not a sum
 ADDING_UP = ("ease",)  # those whose contributions sum to the score
 RANKERS: dict[str, Callable[[], Ranker]] = {
     "biases": Biases,

@@ -16,6 +16,7 @@ RETRIEVERS: Mapping[str, str] = {
     "ease": "EASE",
     "two-tower": "TwoTower",
     "content": "Content",
+    "blend": "Blend",
 }
 RANKERS: Mapping[str, str] = {"rating": "RatingNetwork", "bias": "Biases"}
 
