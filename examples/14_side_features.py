@@ -13,7 +13,7 @@ declared = {
     "user columns": {"user": user},
     "item columns": {"item": item},
     "both": {"user": user, "item": item},
-    "both, history": {"user": [*user, sl.History(50)], "item": item},
+    "both, history": {"user": [*user, sl.History(50, ordered=False)], "item": item},
 }
 recs = []
 for name, features in declared.items():

@@ -27,10 +27,9 @@ def tutorial() -> tuple[sl.Interactions, sl.Interactions]:
 
 
 def people() -> tuple[sl.Interactions, sl.Interactions]:
-    # with a users' table, which no bundled data has: without --data a made-up world. No times: with rows
-    # cut by lot, the order of a history would mislead
+    # with a users' table, which no bundled data has: without --data a made-up world
     if (home := folder()) is not None:
-        return _ml100k(home, "train", timestamp=None), _ml100k(home, "test", timestamp=None)
+        return _ml100k(home, "train"), _ml100k(home, "test")
     world = small_world(users=600, items=240, clusters=6, rows_per_user=12, positive=None)
     town = pl.col("town").fill_null("town 9").str.slice(5).cast(pl.Int64)
     users = world.users.select(
@@ -40,7 +39,7 @@ def people() -> tuple[sl.Interactions, sl.Interactions]:
         zip_code=pl.format("1000{}", town),
     )
     print("(a made-up world of 600 people and six tastes: no users' table is bundled)")
-    made = sl.Interactions(world.table.drop("timestamp"), world.catalogue, users)
+    made = sl.Interactions(world.table, world.catalogue, users)
     parts = sl.split.random(made, test=0.2, seed=42)
     return parts.train, parts.test
 
@@ -71,12 +70,11 @@ def without(data: sl.Interactions, share: float) -> tuple[np.ndarray, np.ndarray
     return held, held[data.item_rows]
 
 
-def _ml100k(home: Path, part: str, **columns: None) -> sl.Interactions:
+def _ml100k(home: Path, part: str) -> sl.Interactions:
     splits = home / "splits"
     rows = pl.read_parquet(splits / f"ml100k_{part}.parquet")
     return sl.read(
         rows.select("user_id", "movie_id", "user_rating", "timestamp"),
         items=splits / "ml100k_movies.parquet",
         users=splits / "ml100k_users.parquet",
-        columns=columns,
     )

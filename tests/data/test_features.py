@@ -23,7 +23,7 @@ DECLARED = (
     Bucket("year", 9),
     Hash("link"),
     Text("title", min_count=3),
-    History(7),
+    History(7, ordered=False),
 )
 
 

@@ -216,7 +216,7 @@ DECLARED: tuple[Declared, ...] = (
 def test_training_and_answering_encode_alike() -> None:
     train = small_world()
     (user, item), (users, items) = encode_all(
-        train, ("user_id", "town", "age", History(3)), DECLARED, liked_only=True
+        train, ("user_id", "town", "age", History(3, ordered=False)), DECLARED, liked_only=True
     )
     assert train.users is not None
     n, n_items = len(train.user_vocabulary), len(train.item_vocabulary)
@@ -225,7 +225,8 @@ def test_training_and_answering_encode_alike() -> None:
     for rebuilt in (user, Side.from_json(json.loads(json.dumps(user.to_json())))):
         again = rebuilt.encode(np.arange(n, dtype=np.int32), asked)
         assert_array_equal(again.toarray(), users.toarray()[:n])
-        assert (rebuilt.history, rebuilt.columns) == (3, users.shape[1] + n_items)
+        assert (rebuilt.history, rebuilt.ordered) == (3, False)
+        assert rebuilt.columns == users.shape[1] + n_items
     taken = np.bincount(train.item_rows[train.liked], minlength=n_items) > 0
     rows = np.where(taken, np.arange(n_items), -1).astype(np.int32)
     again = Side.from_json(json.loads(json.dumps(item.to_json()))).encode(

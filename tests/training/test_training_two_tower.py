@@ -61,8 +61,10 @@ def repeating_world(*, times: bool) -> Interactions:
     return Interactions(table, positive="rating >= 3")
 
 
-def histories(train: Interactions, length: int) -> tuple[_Trainer, NDArray[np.float32]]:
-    made = trainer(train, user=(History(length),))
+def histories(
+    train: Interactions, length: int, *, ordered: bool = True
+) -> tuple[_Trainer, NDArray[np.float32]]:
+    made = trainer(train, user=(History(length, ordered=ordered),))
     rows = np.random.default_rng(1).permutation(len(made.user_rows))
     lines = np.zeros((len(rows), len(train.item_vocabulary)), np.float32)
     lines[rows] = made._histories(rows).toarray()
@@ -88,19 +90,22 @@ def test_a_rows_history_is_what_its_user_liked_before_it(length: int) -> None:
             assert_allclose(line[sorted(want)], 1 / len(want))
 
 
+@pytest.mark.parametrize("times", [True, False])
 @pytest.mark.parametrize("length", [1, 4, 50])
-def test_without_times_a_rows_history_is_the_users_other_items(length: int) -> None:
-    train = repeating_world(times=False)
-    made, lines = histories(train, length)
+def test_without_order_a_row_reads_what_answering_reads_were_it_not_there(
+    length: int, *, times: bool
+) -> None:
+    train = repeating_world(times=times)
+    made, lines = histories(train, length, ordered=not times)  # without times: so by itself
     for line, row in zip(lines, made.table_rows, strict=True):
-        mine = np.flatnonzero((train.user_rows == train.user_rows[row]) & train.liked)
-        others = set(train.item_rows[mine].tolist()) - {int(train.item_rows[row])}
-        got = set(np.flatnonzero(line).tolist())
-        assert got <= others
-        assert len(got) <= length
-        if length >= len(mine):
-            assert got == others
-        assert_allclose(line.sum(), bool(got), rtol=1e-5)
+        others = Snapshot.of(train.subset(np.arange(len(train)) != row))
+        asked = others.queries([train.table["user_id"][int(row)]])
+        read = asked.liked_matrix(len(others.item_vocabulary), last=length).indices
+        ids = others.item_vocabulary.decode(read).to_list()
+        want = set(train.item_vocabulary.rows(ids).tolist()) - {int(train.item_rows[row])}
+        assert set(np.flatnonzero(line).tolist()) == want
+        if want:
+            assert_allclose(line[sorted(want)], 1 / len(want))
 
 
 def test_a_history_of_the_last_row_is_near_what_answering_sees() -> None:

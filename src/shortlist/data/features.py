@@ -61,9 +61,18 @@ class Text:
 
 @dataclass(frozen=True)
 class History:
-    """The mean of one embedding per item, over a user's ``length`` latest liked items."""
+    """The mean of one embedding per item, over a user's ``length`` latest liked items.
+
+    Attributes:
+        length: how many of the latest are read.
+        ordered: whether a training row reads what came before it, so that a model learns what
+            follows what. False leaves one out: the row reads the history that answering reads,
+            as if the row itself were not there. Right where rows were cut by lot, since what is
+            asked for then lies amid the history; rows without times are read so anyway.
+    """
 
     length: int = 50
+    ordered: bool = True
 
 
 Feature: TypeAlias = Bucket | Category | Hash | History | Number | Tags | Text

@@ -31,6 +31,7 @@ class Side:
         learned: features with what they learned.
         history: how many history items the side reads; 0 for none. Their columns come last.
         n_items: width of the history part.
+        ordered: whether a training row's history is what came before it, not what is beside it.
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class Side:
         learned: Sequence[Learned],
         history: int = 0,
         n_items: int = 0,
+        ordered: bool = True,
     ) -> None:
         self.has_id = has_id
         self.n_rows = n_rows
         self.learned = tuple(learned)
         self.history = history
         self.n_items = n_items
+        self.ordered = ordered
 
     @classmethod
     def learn(
@@ -78,13 +81,13 @@ class Side:
         if not declared:
             msg = f"a tower needs at least one feature, such as {id_name!r}"
             raise ConfigError(msg)
-        history = 0
+        history, ordered = 0, True
         learned = []
         for item in declared:
             if item == id_name:
                 continue
             if isinstance(item, History):
-                history = _check_history(item, n_items)
+                history, ordered = _check_history(item, n_items), item.ordered
                 continue
             name = item if isinstance(item, str) else item.column
             known = [] if table is None else table.columns
@@ -99,6 +102,7 @@ class Side:
             learned=learned,
             history=history,
             n_items=n_items,
+            ordered=ordered,
         )
 
     @property
@@ -184,6 +188,7 @@ class Side:
             "learned": [part.to_json() for part in self.learned],
             "history": self.history,
             "n_items": self.n_items,
+            "ordered": self.ordered,
         }
 
     @classmethod

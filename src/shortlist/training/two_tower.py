@@ -142,7 +142,7 @@ class _Trainer:
         self.item_rows = train.item_rows[order]
         self.weights = None if train.weights is None else train.weights[order]
         self.context = None if inputs.context is None else take_csr(inputs.context[1], order)
-        self.ordered = train.timestamps is not None
+        self.ordered = train.timestamps is not None and self.sides[0].ordered
         counts = np.bincount(self.user_rows, minlength=len(train.user_vocabulary))
         self.starts = np.concatenate([[0], np.cumsum(counts)])
         self.n_items = len(train.item_vocabulary)
@@ -290,23 +290,21 @@ class _Trainer:
         )
 
     def _histories(self, rows: NDArray[np.int64]) -> sp.csr_array:
-        # mean of what came before each row: never its own item, nor anything later
+        # mean of what came before each row, never its own item nor anything later; without order the
+        # latest of what is beside it: what answering reads, leaving the row out
         length = self.sides[0].history
         users = self.user_rows[rows]
         start, end = self.starts[users], self.starts[users + 1]
         if self.ordered:
-            first = np.maximum(start, rows - length)
-            counts = rows - first
-            at = np.repeat(first, counts)
-        else:  # without order: leave one out, the next ones around the user's circle of rows
-            first = rows + 1
+            counts = np.minimum(rows - start, length)
+            first = rows - counts
+        else:
             counts = np.minimum(end - start - 1, length)
-            at = np.repeat(first, counts)
+            first = end - 1 - counts
         offsets = np.concatenate([[0], np.cumsum(counts)])
-        at = at + np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)
+        at = np.arange(offsets[-1]) + np.repeat(first - offsets[:-1], counts)
         if not self.ordered:
-            size, begin = np.repeat(end - start, counts), np.repeat(start, counts)
-            at = begin + (at - begin) % size
+            at += at >= np.repeat(rows, counts)  # the row itself is stepped over
         items = self.item_rows[at]
         line = np.repeat(np.arange(len(rows)), counts)
         other = items != self.item_rows[rows][line]
