@@ -9,7 +9,9 @@ else rows held back from train, after which the parts are fitted again on all of
 
 import logging
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import KW_ONLY, dataclass, field, replace
+from itertools import compress
 from typing import ClassVar, Literal, Self, get_args
 
 import numpy as np
@@ -21,7 +23,7 @@ from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import Explains, Json, Retriever, State
 from shortlist.data.queries import Queries
 from shortlist.data.topk import TopK
-from shortlist.errors import ConfigError, DataError, NotReadyError
+from shortlist.errors import ConfigError, DataError, LikenessError, NotReadyError
 from shortlist.retrieval.dense import DenseRetriever
 from shortlist.retrieval.ease import EASE
 from shortlist.retrieval.explaining import leaving_out
@@ -148,6 +150,11 @@ class Blend(DenseRetriever):
         return known
 
     @property
+    def personal(self) -> bool:
+        """Whether a part answers different askers differently."""
+        return any(_personal(part) for part in self.parts)
+
+    @property
     def n_items(self) -> int:
         """Width of the catalogue."""
         self._fitted()
@@ -183,16 +190,19 @@ class Blend(DenseRetriever):
             A TopK (n, k).
 
         Raises:
-            ConfigError: no part but popularity reads histories.
+            LikenessError: no part that is personal reads histories.
         """
-        models, _ = self._fitted()
+        models, weights = self._fitted()
         asked = Queries.of_items(rows)
-        able = [model.knows(asked).any() for model in models if model.name != Popularity.name]
+        able = [_personal(model) and bool(model.knows(asked).any()) for model in models]
         if len(rows) and not any(able):
             names = ", ".join(part.name for part in self.parts)
             msg = f"no part of this blend ({names}) reads a history, so it cannot say which items are alike; add EASE"
-            raise ConfigError(msg)
-        return super().similar(rows, k, eligible)
+            raise LikenessError(msg)
+        telling = copy(self)  # popularity tells of no likeness, whatever its weight
+        telling._models = tuple(compress(models, able))
+        telling._chosen = weights[able]
+        return DenseRetriever.similar(telling, rows, k, eligible)
 
     def explain(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """What each entry adds to the parts' scores, as they are weighed and levelled.
@@ -314,6 +324,7 @@ class Blend(DenseRetriever):
         spare = counts.sum(axis=0) == 0
         nobody = ~np.any(knows, axis=0)
         counts[:, spare] = np.where(nobody[None, spare], weights[:, None], knows[:, spare])
+        counts[:, counts.sum(axis=0) == 0] = 1.0  # nobody knows them, and the weights are 0
         shares: NDArray[np.float64] = counts / counts.sum(axis=0)
         return shares
 
@@ -326,6 +337,10 @@ class Blend(DenseRetriever):
 
 def _retrieves(part: object) -> bool:
     return isinstance(part, Retriever)
+
+
+def _personal(part: Retriever) -> bool:
+    return bool(getattr(part, "personal", True))
 
 
 def _known() -> Mapping[str, type[Retriever]]:
