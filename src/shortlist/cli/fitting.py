@@ -65,6 +65,7 @@ def joined(
         name=name,
         metrics={},
         rank_lists=rank_lists,
+        growth=fitted.growth,
     )
 
 

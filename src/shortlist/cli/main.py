@@ -25,6 +25,7 @@ from shortlist.cli import (
     recommend,
     similar,
     train,
+    update,
     verify,
 )
 from shortlist.cli.words import as_flags
@@ -84,6 +85,7 @@ for _module in (
     demo,
     check,
     train,
+    update,
     recommend,
     similar,
     audience,

@@ -94,6 +94,20 @@ class Eligible:
         both = np.concatenate([self.excluded_rows, rows])[order]
         return Eligible(both, self.offsets + offsets, self.masks, self.mask_of_query)
 
+    def columns(self, start: int, stop: int) -> "Eligible":
+        """The limits on some of the items, counted from the first of them.
+
+        Args:
+            start: first item row.
+            stop: one past the last item row.
+
+        Returns:
+            An Eligible over items 0 to ``stop - start``.
+        """
+        inside = (self.excluded_rows >= start) & (self.excluded_rows < stop)
+        rows = np.where(inside, self.excluded_rows - start, -1).astype(np.int32)
+        return Eligible(rows, self.offsets, self.masks[:, start:stop], self.mask_of_query)
+
     def slice(self, start: int, stop: int) -> "Eligible":
         """The part that belongs to queries ``start`` to ``stop``.
 

@@ -57,12 +57,13 @@ class Fittable(Protocol):
 
 
 @runtime_checkable
-class Retriever(Fittable, Protocol):
-    """Stage 1: everything to a few hundred.
+class AnsweringRetriever(Protocol):
+    """What a retriever answers once it is fitted."""
 
-    One that answers everyone alike has a class attribute ``personal = False``: it is left out of
-    audiences.
-    """
+    @property
+    def name(self) -> str:
+        """Of the kind of retriever."""
+        ...
 
     def knows(self, queries: Queries) -> NDArray[np.bool_]:
         """Which askers it has a personal answer for; the others are for the fallback."""
@@ -91,6 +92,15 @@ class Retriever(Fittable, Protocol):
 
 
 @runtime_checkable
+class Retriever(Fittable, AnsweringRetriever, Protocol):
+    """Stage 1: everything to a few hundred.
+
+    One that answers everyone alike has a class attribute ``personal = False``: it is left out of
+    audiences.
+    """
+
+
+@runtime_checkable
 class Explains(Protocol):
     """A retriever that says which entries of a history speak for an item."""
 
@@ -104,8 +114,8 @@ class Explains(Protocol):
 
 
 @runtime_checkable
-class Ranker(Fittable, Protocol):
-    """Stage 2: a few hundred to a shortlist."""
+class AnsweringRanker(Protocol):
+    """What a ranker answers once it is fitted."""
 
     def rank(self, queries: Queries, candidates: Candidates) -> TopK:
         """Put the candidates of each query in order."""
@@ -114,6 +124,11 @@ class Ranker(Fittable, Protocol):
     def predict(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """Predicted value of given items: rows (n, m) to (n, m) float32; row -1 is an unknown item."""
         ...
+
+
+@runtime_checkable
+class Ranker(Fittable, AnsweringRanker, Protocol):
+    """Stage 2: a few hundred to a shortlist."""
 
 
 @runtime_checkable

@@ -143,6 +143,23 @@ def read(
     return assemble(table, item_table, user_table, named, positive)
 
 
+def read_items(source: Source, *, columns: Named | None = None) -> Catalogue:
+    """Read a table of items alone, as :func:`read` does beside interactions.
+
+    Args:
+        source: as for :func:`read`.
+        columns: our name -> the name in the table, where the guess would fail.
+
+    Returns:
+        A Catalogue.
+    """
+    named = columns or {}
+    check_names(named)
+    loaded = load(source, what="the items table")
+    check_named(named, [(loaded.where, loaded.table.columns)])
+    return _catalogue(loaded, named)
+
+
 def assemble(
     table: pl.DataFrame,
     items: Loaded | None,
@@ -165,29 +182,32 @@ def assemble(
     Raises:
         DataError: an id is missing or stands twice in the items or users' table.
     """
-    catalogue = user_rows = None
+    held = user_rows = None
     if items is None:
         found, others = item_columns(table, named)
         table, lifted = lift(table, "item_id", [*found.values(), *others])
         if lifted is not None:
             found = {ours: c for ours, c in found.items() if c in lifted.columns}
-            catalogue = tidy_items(renamed(lifted, found, ()))
+            held = Catalogue(tidy_items(renamed(lifted, found, ())))
     else:
-        catalogue = tidy_items(_metadata(items, ITEM_FIELDS, "item_id", named))
+        held = _catalogue(items, named)
     if users is None:
         table, lifted = lift(table, "user_id", user_columns(table))
         user_rows = None if lifted is None else tidy_users(lifted)
     else:
         user_rows = tidy_users(_metadata(users, USER_FIELDS, "user_id", named))
-    if catalogue is None:
+    if held is None:
         return Interactions(table, users=user_rows, positive=positive)
-    try:
-        held = Catalogue(catalogue)
-    except DataError as error:
-        where = items.where if items is not None else "the items"
-        msg = f"{where}: {error}"
-        raise DataError(msg) from None
     return Interactions(table, held, user_rows, positive)
+
+
+def _catalogue(items: Loaded, named: Named) -> Catalogue:
+    try:
+        return Catalogue(tidy_items(_metadata(items, ITEM_FIELDS, "item_id", named)))
+    except DataError as error:
+        where = "" if str(error).startswith(items.where) else f"{items.where}: "
+        msg = f"{where}{error}"
+        raise DataError(msg) from None
 
 
 def typed_interactions(source: Source, named: Named, *beside: Loaded | None) -> Typed:

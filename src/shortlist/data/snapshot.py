@@ -32,6 +32,7 @@ class Histories:
         liked: flat bool.
         timestamps: flat int64, or None.
         ratings: flat float32, or None.
+        weights: flat float32, or None.
     """
 
     item_rows: NDArray[np.int32]
@@ -39,6 +40,7 @@ class Histories:
     liked: NDArray[np.bool_]
     timestamps: NDArray[np.int64] | None
     ratings: NDArray[np.float32] | None
+    weights: NDArray[np.float32] | None = None
 
     @classmethod
     def of(cls, train: Interactions) -> "Histories":
@@ -58,6 +60,7 @@ class Histories:
             train.liked[order],
             None if train.timestamps is None else train.timestamps[order],
             None if train.ratings is None else train.ratings[order],
+            None if train.weights is None else train.weights[order],
         )
 
 
@@ -147,6 +150,8 @@ class Snapshot:
             columns["rating"] = pl.Series(held.ratings)
         if held.timestamps is not None:
             columns["timestamp"] = pl.Series(held.timestamps)
+        if held.weights is not None:
+            columns["weight"] = pl.Series(held.weights)
         positive = self.positive
         if (
             positive is not None

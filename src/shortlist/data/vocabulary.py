@@ -164,3 +164,23 @@ def align(table: pl.DataFrame, key: str, ids: pl.Series) -> pl.DataFrame:
     left = ids.cast(pl.String).alias("_key").to_frame()
     right = table.with_columns(pl.col(key).cast(pl.String).alias("_key")).drop(key)
     return left.join(right, on="_key", how="left", maintain_order="left").drop("_key")
+
+
+def same_kind(ids: pl.Series, new: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Two columns of ids as one kind: whole numbers where all are, text otherwise.
+
+    Args:
+        ids: known ids.
+        new: further ids.
+
+    Returns:
+        Both, of the same dtype.
+    """
+    if ids.dtype == new.dtype:
+        return ids, new
+    numbers = new.cast(ids.dtype, strict=False)
+    if not numbers.null_count() and bool(
+        (numbers.cast(pl.String) == new.cast(pl.String)).all()
+    ):
+        return ids, numbers
+    return ids.cast(pl.String), new.cast(pl.String)

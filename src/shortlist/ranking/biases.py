@@ -31,6 +31,7 @@ class Biases:
     """
 
     name: ClassVar[str] = "bias"
+    refits_at_once: ClassVar[bool] = True
 
     l2_user: float = 5.0
     l2_item: float = 3.0

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shortlist.data.protocols import Retriever
+from shortlist.data.protocols import AnsweringRetriever
 from shortlist.data.queries import Queries
 from shortlist.data.snapshot import Snapshot
 from shortlist.data.topk import TopK
@@ -28,7 +28,7 @@ _HEAD = 10.0  # how many of the first places have about the same chance
 
 
 def audience(
-    retrievers: Sequence[Retriever],
+    retrievers: Sequence[AnsweringRetriever],
     snapshot: Snapshot,
     items: Sequence[UserOrItemId],
     k: int,
@@ -72,7 +72,7 @@ def audience(
 
 
 def _expected(
-    retrievers: Sequence[Retriever],
+    retrievers: Sequence[AnsweringRetriever],
     queries: Queries,
     rows: NDArray[np.int32],
     *,

@@ -7,6 +7,7 @@
         versions/0001/
             manifest.json           format, parts, rules, lineage, size and SHA-256 of every file
             users.parquet, items.parquet, histories.safetensors[, user_columns.parquet]
+            [growth.safetensors]        what items that came after the fit are like
             retrieve-0/ ... rank/ fallback/
                 config.json[, arrays.safetensors, NAME.onnx]
 
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
+import scipy.sparse as sp
 
 from shortlist.data.catalogue import Catalogue
 from shortlist.data.protocols import Fittable, Json, State
@@ -33,6 +35,7 @@ from shortlist.data.vocabulary import Vocabulary
 from shortlist.errors import BundleError
 from shortlist.ranking import RANKERS
 from shortlist.recommender.files import RESTORE, check_files
+from shortlist.recommender.growth import Growth
 from shortlist.recommender.publishing import publish
 from shortlist.recommender.rules import check_known, rule_from_json
 from shortlist.recommender.tensors import read_tensors, tensor_bytes
@@ -153,6 +156,9 @@ def _manifest(recommender: "Recommender", files: dict[str, Json]) -> dict[str, J
             "items": snapshot.n_items,
             "seconds_from_to": span,
         },
+        "growth": None
+        if recommender.growth is None
+        else {"users": recommender.growth.n_users, "items": recommender.growth.n_items},
         "watermark": None if span is None else span[1],
         "metrics": recommender.metrics,
         "files": files,
@@ -192,7 +198,14 @@ def _contents(recommender: "Recommender") -> dict[str, bytes]:
         arrays["timestamps"] = held.timestamps
     if held.ratings is not None:
         arrays["ratings"] = held.ratings
+    if held.weights is not None:
+        arrays["weights"] = held.weights
     contents["histories.safetensors"] = tensor_bytes(arrays)
+    if recommender.growth is not None:
+        alike = recommender.growth.alike
+        contents["growth.safetensors"] = tensor_bytes(
+            {"offsets": alike.indptr, "items": alike.indices, "weights": alike.data}
+        )
     roles: dict[str, Fittable] = {
         f"retrieve-{n}": part for n, part in enumerate(recommender.retrievers)
     }
@@ -224,6 +237,7 @@ def _read(folder: Path, manifest: dict[str, Json]) -> "Recommender":
             histories["liked"],
             histories.get("timestamps"),
             histories.get("ratings"),
+            histories.get("weights"),
         ),
         pl.read_parquet(columns) if "user_columns.parquet" in manifest["files"] else None,
         manifest["positive"],
@@ -246,7 +260,19 @@ def _read(folder: Path, manifest: dict[str, Json]) -> "Recommender":
         name=manifest["name"],
         rank_lists=manifest["rank_lists"],
         metrics=manifest["metrics"],
+        growth=_growth(folder, manifest["growth"], len(items)),
     )
+
+
+def _growth(folder: Path, known: dict[str, int] | None, n_items: int) -> Growth | None:
+    if known is None:
+        return None
+    held = read_tensors(folder / "growth.safetensors")
+    alike = sp.csr_array(
+        (held["weights"], held["items"], held["offsets"]),
+        shape=(n_items - known["items"], known["items"]),
+    )
+    return Growth(known["users"], known["items"], alike)
 
 
 def _kind(known: Mapping[str, type[Part]], name: str) -> type[Part]:

@@ -3,19 +3,34 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
+from shortlist.data.catalogue import Catalogue
 from shortlist.data.eligible import Eligible
 from shortlist.data.interactions import Interactions, check_table
-from shortlist.data.protocols import Json, Ranker, Retriever
+from shortlist.data.protocols import (
+    AnsweringRanker,
+    AnsweringRetriever,
+    Json,
+    Ranker,
+    Retriever,
+)
+from shortlist.data.read import read_items
 from shortlist.data.snapshot import Snapshot
 from shortlist.data.topk import TopK
 from shortlist.errors import ConfigError, DataError, LikenessError, NotReadyError
+from shortlist.recommender.growing import refits_at_once, what_it_makes, with_items, with_rows
+from shortlist.recommender.grown import GrownRanker, GrownRetriever
+from shortlist.recommender.growth import Growth
 from shortlist.recommender.rules import Rule, Seen, joint_mask
 from shortlist.retrieval.popularity import Popularity
+
+if TYPE_CHECKING:
+    from shortlist.data.sources import Source
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +60,7 @@ class Joined:
     rank_lists: bool = True
     metrics: dict[str, Json] = field(init=False, default_factory=dict)
     _snapshot: Snapshot | None = field(init=False, default=None)
+    _growth: Growth | None = field(init=False, default=None)
     _standing: "_Standing | None" = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -118,10 +134,8 @@ class Joined:
         standing = self._standing_on(
             snapshot
         )  # a rule that cannot be kept fails before training
-        self._snapshot, self.metrics = (
-            None,
-            {},
-        )  # parts fitted on different rows must not answer together
+        # parts fitted on different rows must not answer together
+        self._snapshot, self._growth, self.metrics = None, None, {}
         for part in self.parts:
             part.fit(train, validate=validate)
         self._snapshot, self._standing = snapshot, standing
@@ -140,6 +154,7 @@ class Joined:
         name: str,
         metrics: dict[str, Json],
         rank_lists: bool = True,
+        growth: Growth | None = None,
     ) -> Self:
         """Join parts that are fitted already, on the same rows.
 
@@ -153,12 +168,13 @@ class Joined:
             name: as for the constructor.
             metrics: figures measured earlier.
             rank_lists: as for the constructor.
+            growth: what came after the fit, or None.
 
         Returns:
             A Recommender that answers.
         """
         joined = cls(retrieve, rank, rules, fallback, candidates, name, rank_lists)
-        joined._snapshot, joined.metrics = snapshot, metrics
+        joined._snapshot, joined.metrics, joined._growth = snapshot, metrics, growth
         return joined
 
     @property
@@ -188,14 +204,86 @@ class Joined:
         return replace(self, rank_lists=False, name="")
 
     @property
-    def _personal(self) -> Sequence[Retriever]:
+    def answering(self) -> tuple[AnsweringRetriever, ...]:
+        """The retrievers over all that is known, also what came after they were fitted."""
+        return tuple(self._grown(part) for part in self.retrievers)
+
+    @property
+    def growth(self) -> Growth | None:
+        """What came after the parts were fitted; None where nothing did."""
+        return self._growth
+
+    def add_items(self, items: "Source | Catalogue") -> Self:
+        """Make new items recommendable at once, without training.
+
+        A new item is described by its columns (genres, tags, words of the title, year) and scores
+        the weighted mean of the ten known items it is most like (cosine of TF-IDF); in a history it
+        stands for the nearest of them. One that is like none comes last.
+
+        Args:
+            items: a Catalogue, or a table or file as ``shortlist.read`` takes it, one row per item
+                and no column that the catalogue lacks.
+
+        Returns:
+            Itself.
+        """
+        given = items if isinstance(items, Catalogue) else read_items(items)
+        self._grow(with_items(self.snapshot, given))
+        if self.growth is not None and len(lonely := self.growth.like_none):
+            titles = self.snapshot.catalogue.titles.gather(lonely).head(5).to_list()
+            _log.warning(
+                "add_items: %d items are like nothing known, so they come last: %r",
+                len(lonely),
+                titles,
+            )
+        return self
+
+    def update(self, rows: Interactions) -> pl.DataFrame:
+        """Fold new rows in, without training: histories, and whatever is quick to fit, are up to date.
+
+        Args:
+            rows: what happened since the fit, also of new users; items must be known
+                (:meth:`add_items`).
+
+        Returns:
+            One row per part, ``part`` and ``now``: what it makes of the new rows.
+        """
+        self._grow(with_rows(self.snapshot, rows))
+        said = [(part.name, what_it_makes(part)) for part in self.parts]
+        return pl.DataFrame(said, schema=["part", "now"], orient="row")
+
+    def _grown(self, part: Retriever) -> AnsweringRetriever:
+        if self._growth is None or refits_at_once(part):
+            return part
+        return GrownRetriever(part, self._growth)
+
+    def _grow(self, snapshot: Snapshot) -> None:
+        # all that may fail comes first: a recommender is never half grown
+        before = self._growth
+        known = self.snapshot if before is None else before
+        growth = Growth.of(snapshot, known.n_users, known.n_items)
+        standing, train = self._standing_on(snapshot), snapshot.interactions()
+        again = {
+            id(part): part.settled().fit(train) if refits_at_once(part) else part
+            for part in self.parts
+        }
+        self.retrieve = tuple(again[id(part)] for part in self.retrievers)  # type: ignore[misc]
+        self.fallback = again[id(self.fallback)]  # type: ignore[assignment]
+        if self.rank is not None:
+            self.rank = again[id(self.rank)]  # type: ignore[assignment]
+        self._snapshot, self._growth, self._standing = snapshot, growth, standing
+
+    @property
+    def _personal(self) -> Sequence[AnsweringRetriever]:
         # one that answers everyone alike moves everyone's scores alike
-        return [part for part in self.retrievers if getattr(part, "personal", True)]
+        return [
+            self._grown(part) for part in self.retrievers if getattr(part, "personal", True)
+        ]
 
     def _alike(self, row: NDArray[np.int32], k: int, eligible: Eligible) -> TopK:
         refused: LikenessError | None = None
         silent = []
-        for part in self.retrievers:
+        for part in self.answering:
             try:
                 top = part.similar(row, k, eligible)
             except LikenessError as error:  # the next may know
@@ -225,11 +313,13 @@ class Joined:
     def _standing_on(self, snapshot: Snapshot) -> "_Standing":
         return _Standing(snapshot, self.rules, joint_mask(self.rules, snapshot))
 
-    def _ranker(self) -> Ranker:
+    def _ranker(self) -> AnsweringRanker:
         if self.rank is None:
             msg = "this Recommender has no ranker, so it predicts no ratings; give rank=shortlist.ranking.RatingNetwork(), or Biases()"
             raise NotReadyError(msg)
-        return self.rank
+        if self._growth is None or refits_at_once(self.rank):
+            return self.rank
+        return GrownRanker(self.rank, self._growth)
 
 
 def _several(given: Any) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shortlist.data.protocols import Ranker
+from shortlist.data.protocols import AnsweringRanker
 from shortlist.data.snapshot import Snapshot
 from shortlist.data.vocabulary import IdColumn, UserOrItemId, id_series
 from shortlist.errors import ShapeError
@@ -15,7 +15,10 @@ _BLOCK = 8192  # pairs at a time
 
 
 def predict_for_user(
-    ranker: Ranker, snapshot: Snapshot, user: UserOrItemId, items: Sequence[UserOrItemId] | None
+    ranker: AnsweringRanker,
+    snapshot: Snapshot,
+    user: UserOrItemId,
+    items: Sequence[UserOrItemId] | None,
 ) -> pl.DataFrame:
     """What one user would rate.
 
@@ -47,7 +50,7 @@ def predict_for_user(
 
 
 def predict_pairs(
-    ranker: Ranker, snapshot: Snapshot, users: IdColumn, items: IdColumn
+    ranker: AnsweringRanker, snapshot: Snapshot, users: IdColumn, items: IdColumn
 ) -> NDArray[np.float32]:
     """What users would rate, pair by pair.
 

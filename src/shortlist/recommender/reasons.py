@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shortlist.data.protocols import Explains, Retriever
+from shortlist.data.protocols import AnsweringRetriever, Explains
 from shortlist.data.queries import Queries
 from shortlist.data.snapshot import Snapshot
 from shortlist.recommender.stages import Answer
@@ -15,7 +15,10 @@ _MOST = 3  # reasons for an item
 
 
 def reasons(
-    retrievers: Sequence[Retriever], snapshot: Snapshot, queries: Queries, answer: Answer
+    retrievers: Sequence[AnsweringRetriever],
+    snapshot: Snapshot,
+    queries: Queries,
+    answer: Answer,
 ) -> pl.Series:
     """Why each item stands there, by the retriever that proposed it.
 

@@ -105,7 +105,7 @@ class Recommender(Joined):
         table = self.table(answer, ids)
         if not explain:
             return table
-        return table.with_columns(reasons(self.retrievers, self.snapshot, queries, answer))
+        return table.with_columns(reasons(self.answering, self.snapshot, queries, answer))
 
     def match(
         self,
@@ -165,9 +165,9 @@ class Recommender(Joined):
             isinstance(rule, Seen) for rule in [*self.rules, *rules]
         )
         stages = Stages(
-            self.retrievers,
-            self.rank if self.rank_lists else None,
-            self.fallback,
+            self.answering,
+            None if self.rank is None or not self.rank_lists else self._ranker(),
+            self._grown(self.fallback),
             self.candidates,
         )
         answers = []
@@ -287,7 +287,7 @@ class Recommender(Joined):
         """
         if self.rank is None:
             return None
-        return predict_pairs(self.rank, self.snapshot, users, items)
+        return predict_pairs(self._ranker(), self.snapshot, users, items)
 
     def save(self, path: str | Path) -> Path:
         """Write a bundle, or a new version of one.

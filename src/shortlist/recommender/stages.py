@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.data.eligible import Eligible
-from shortlist.data.protocols import Ranker, Retriever
+from shortlist.data.protocols import AnsweringRanker, AnsweringRetriever
 from shortlist.data.queries import Queries
 from shortlist.data.topk import Candidates, TopK
 from shortlist.recommender.merging import as_candidates, merge, proposed_by
@@ -40,9 +40,9 @@ class Stages:
         candidates: how many items each retriever proposes where there is a next stage.
     """
 
-    retrievers: Sequence[Retriever]
-    rank: Ranker | None
-    fallback: Retriever
+    retrievers: Sequence[AnsweringRetriever]
+    rank: AnsweringRanker | None
+    fallback: AnsweringRetriever
     candidates: int
 
     @property

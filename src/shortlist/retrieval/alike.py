@@ -45,6 +45,7 @@ class Alike(DenseRetriever):
     """
 
     name: ClassVar[str] = "alike"
+    refits_at_once: ClassVar[bool] = True
 
     features: Sequence[Declared]
     neighbours: int = 200

@@ -50,6 +50,7 @@ class Content(DenseRetriever):
     """
 
     name: ClassVar[str] = "content"
+    refits_at_once: ClassVar[bool] = True
 
     features: Sequence[Declared] = ()
     dislike: float = 0.5
@@ -119,6 +120,11 @@ class Content(DenseRetriever):
     def n_items(self) -> int:
         """Width of the catalogue."""
         return int(self._fitted().shape[0])
+
+    @property
+    def item_lines(self) -> sp.csr_array:
+        """(n_items, words) float32 CSR: what describes each item, scaled to length 1."""
+        return self._fitted()
 
     def score_all(self, queries: Queries) -> NDArray[np.float32]:
         """Cosines of the whole catalogue.

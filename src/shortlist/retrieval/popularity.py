@@ -35,6 +35,7 @@ class Popularity(DenseRetriever):
 
     name: ClassVar[str] = "popularity"
     personal: ClassVar[bool] = False
+    refits_at_once: ClassVar[bool] = True
 
     by: By = "count"
     min_mean: float | None = None

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.data.eligible import Eligible
-from shortlist.data.features import features_from_json, features_to_json
+from shortlist.data.features import History, features_from_json, features_to_json
 from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
@@ -119,6 +119,11 @@ class TwoTower(TowerSettings):
         twin = replace(self, epochs=self.chosen_epoch or self.epochs)
         twin._own_parts_missing = self._own_parts_missing
         return twin
+
+    @property
+    def reads_history(self) -> bool:
+        """Whether what a known user did last changes their answers before the next fit."""
+        return "user_id" not in self.user or any(isinstance(f, History) for f in self.user)
 
     def knows(self, queries: Queries) -> NDArray[np.bool_]:
         """Whoever brings a liked item, or a column that the query tower reads.
