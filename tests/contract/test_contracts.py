@@ -10,7 +10,7 @@ from shortlist.data.features import Bucket, Category, Hash, History, Number, Tag
 from shortlist.data.protocols import Ranker, Retriever
 from shortlist.index.exact import ExactIndex
 from shortlist.ranking import Biases, RatingNetwork
-from shortlist.retrieval import EASE, Alike, Blend, Content, Popularity, TwoTower
+from shortlist.retrieval import EASE, Alike, Blend, Content, Neighbours, Popularity, TwoTower
 from shortlist.testing import (
     EXACT_INDEX_CHECKS,
     EXPLAIN_CHECKS,
@@ -23,6 +23,7 @@ from shortlist.testing import (
 
 PERSONAL: dict[str, Callable[[], Retriever]] = {
     "ease": partial(EASE, l2=10.0),
+    "neighbours": partial(Neighbours, neighbours=12),
     "blend of two": partial(Blend, [EASE(l2=10.0), EASE(l2=1.0)]),
     "towers": partial(
         TwoTower, dim=8, epochs=40, batch_size=64, learning_rate=0.05, weight_decay=0.0
@@ -30,6 +31,8 @@ PERSONAL: dict[str, Callable[[], Retriever]] = {
 }
 RETRIEVERS: dict[str, Callable[[], Retriever]] = {
     "ease": PERSONAL["ease"],
+    "neighbours": PERSONAL["neighbours"],
+    "neighbours by BM25": partial(Neighbours, weighting="bm25", neighbours=5),
     "towers": partial(TwoTower, dim=8, epochs=3, batch_size=128),
     "popular": Popularity,
     "best rated": partial(Popularity, by="rating", min_count=3),
@@ -79,7 +82,10 @@ EXPLAINING = (
     "blend of two",
     "blend of ranks",
 )  # models of the table above whose explain() is not a sum
-ADDING_UP = ("ease",)  # those whose contributions sum to the score
+ADDING_UP = (
+    "ease",
+    "neighbours",
+)  # those whose contributions sum to the score
 RANKERS: dict[str, Callable[[], Ranker]] = {
     "biases": Biases,
     "crossed network": partial(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 RETRIEVERS: Mapping[str, str] = {
     "popularity": "Popularity",
     "ease": "EASE",
+    "neighbours": "Neighbours",
     "two-tower": "TwoTower",
     "content": "Content",
     "blend": "Blend",

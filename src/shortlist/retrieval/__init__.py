@@ -7,11 +7,21 @@ from shortlist.retrieval.alike import Alike
 from shortlist.retrieval.blend import Blend
 from shortlist.retrieval.content import Content
 from shortlist.retrieval.ease import EASE
+from shortlist.retrieval.neighbours import Neighbours
 from shortlist.retrieval.popularity import Popularity
 from shortlist.retrieval.two_tower import TwoTower
 
 RETRIEVERS: Mapping[str, type[Retriever]] = {
-    kind.name: kind for kind in (Popularity, EASE, TwoTower, Content, Alike, Blend)
+    kind.name: kind for kind in (Popularity, EASE, Neighbours, TwoTower, Content, Alike, Blend)
 }
 
-__all__ = ["EASE", "RETRIEVERS", "Alike", "Blend", "Content", "Popularity", "TwoTower"]
+__all__ = [
+    "EASE",
+    "RETRIEVERS",
+    "Alike",
+    "Blend",
+    "Content",
+    "Neighbours",
+    "Popularity",
+    "TwoTower",
+]
