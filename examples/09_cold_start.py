@@ -28,5 +28,11 @@ for condition in ("'Comedy' in genres", "year >= 1980 and year < 1990"):
 
 plain = sl.Recommender(sl.retrieval.Popularity()).fit(parts.train)
 others = [best, highest_rated(min_count=10), known, most_rated(min_mean=3.5)]
-print("\nshare of what new users took that is in their list, by thresholds:")
-print(sl.compare([plain, *others], parts.test, k=[10], metric="recall@10", baselines=False))
+print("\nnew users, of whom nothing is known, by thresholds:")
+print(sl.compare([plain, *others], parts.test, k=[10], baselines=False))
+
+# the same people, once they bring the first half of what they took: asked as recommend(history=...)
+half = sl.split.new_users(films(), test=0.2, brings=0.5, seed=42)
+guests = [plain, sl.Recommender(sl.retrieval.EASE()).fit(half.train)]
+print("\nnew users who bring a history:")
+print(sl.compare(guests, half.test, k=[10], histories=half.brought, baselines=False))

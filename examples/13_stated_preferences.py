@@ -23,24 +23,16 @@ print(
 train, test = people()
 everyone = sl.Interactions(train.table.vstack(test.table), train.catalogue, train.users)
 parts = sl.split.new_users(everyone, test=0.3, seed=42)  # they bring columns, no history
-columns = [sl.Bucket("age", 6), "gender", "occupation"]
+about = [sl.Number("age"), "gender", "occupation"]  # a number says how near two ages are
 recs = [
-    sl.Recommender(sl.retrieval.Alike(features=columns, neighbours=100), name="users alike"),
+    sl.Recommender(sl.retrieval.Popularity()),
+    sl.Recommender(sl.retrieval.Alike(features=about), name="users alike"),
     sl.Recommender(
         sl.retrieval.Alike(features=["occupation"], neighbours=10_000), name="segment"
     ),
-    sl.Recommender(sl.retrieval.Popularity()),
 ]
 print("\nnew users, by what they state:")
-print(
-    sl.compare(
-        [r.fit(parts.train) for r in recs],
-        parts.test,
-        k=[10],
-        metric="recall@10",
-        baselines=False,
-    )
-)
+print(sl.compare([r.fit(parts.train) for r in recs], parts.test, k=[10], baselines=False))
 users = parts.train.users
 someone = {"age": 25, "gender": "F", "occupation": users["occupation"].mode().sort()[0]}
-print(someone, *recs[0].recommend(about=someone, k=3)["title"], sep="\n  ")
+print(someone, *recs[1].recommend(about=someone, k=3)["title"], sep="\n  ")

@@ -6,43 +6,30 @@ import numpy as np
 from example_data import films
 
 import shortlist as sl
-from shortlist.metrics.intervals import Ratio, bootstrap, paired
 
 parts = sl.split.latest(films(), test=0.2)  # each user's own last fifth
 train, test = parts.train, parts.test.subset(np.arange(0, len(parts.test), 2))
 fast = {"dim": 32, "epochs": 5, "batch_size": 2048, "learning_rate": 0.006}
-plain = sl.Recommender(sl.retrieval.TwoTower(**fast)).fit(train)
-timed = sl.retrieval.TwoTower(
-    **fast, context=[sl.Bucket("timestamp", 30), sl.Number("timestamp")]
-)
-timed = sl.Recommender(timed).fit(train)
+plain = sl.Recommender(sl.retrieval.TwoTower(**fast), name="ids alone").fit(train)
+when = [sl.Bucket("timestamp", 30), sl.Number("timestamp")]
+timed = sl.retrieval.TwoTower(**fast, context=when)
+timed = sl.Recommender(timed, name="ids and the time").fit(train)
 
-
-def hits(rec: sl.Recommender, k: int, *, keep_seen: bool, at_row_time: bool) -> np.ndarray:
-    # one question for each test row, at that row's own time
-    queries = rec.snapshot.queries(test.table["user_id"])
-    if at_row_time:
-        queries = replace(queries, context=test.table.select("timestamp"))
-    found = rec.answer(queries, k, keep_seen=keep_seen).top.rows
-    wanted = rec.snapshot.item_vocabulary.rows(test.table["item_id"])
-    return (found == wanted[:, None]).any(axis=1)
-
-
-def per_user(hit: np.ndarray) -> Ratio:
-    return Ratio(
-        np.bincount(test.user_rows, hit.astype(float)),
-        np.bincount(test.user_rows).astype(float),
-    )
-
-
-rng = np.random.default_rng(42)
+# everyone is asked once for each time in their test rows, with that time
+untimed = replace(test, table=test.table.drop("timestamp"))
 for label, keep_seen in (("raw", True), ("unseen", False)):
-    without = per_user(hits(plain, 100, keep_seen=keep_seen, at_row_time=False))
-    at_time = per_user(hits(timed, 100, keep_seen=keep_seen, at_row_time=True))
-    no_time = per_user(hits(timed, 100, keep_seen=keep_seen, at_row_time=False))
-    print(f"{label} @100: ids alone {bootstrap([without], rng)[0]}")
-    print(f"  asked with the time, more than ids alone: {paired([at_time], [without], rng)[0]}")
-    print(f"  the same model asked without it: {paired([no_time], [without], rng)[0]}")
+    judged = {
+        "k": [100],
+        "metric": "row_accuracy@100",
+        "keep_seen": keep_seen,
+        "baselines": False,
+    }
+    found = sl.compare([plain, timed], test, **judged)
+    print(f"{label}, {found.summary}")
+    for line in found.lines:
+        print(f"  {line.name}: {line.estimate}, difference {line.difference or 'none'}")
+    asked = sl.compare([timed], untimed, **judged).lines[0]
+    print(f"  {asked.name}, asked without the time: {asked.estimate}")
 
 times = train.table["timestamp"]
 for name, when in (("first", times.min()), ("last", times.max())):

@@ -7,7 +7,6 @@ items,tags}.parquet and ml-1m/{interactions,items}.parquet.
 import sys
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 import shortlist as sl
@@ -62,12 +61,6 @@ def many_people() -> sl.Interactions:
     if (home := folder()) is None:
         return sl.datasets.movielens()
     return sl.read(home / "ml-1m/interactions.parquet", items=home / "ml-1m/items.parquet")
-
-
-def without(data: sl.Interactions, share: float) -> tuple[np.ndarray, np.ndarray]:
-    # Draw items to hold out: their mask among the items, and the mask of their rows.
-    held = np.random.default_rng(42).random(len(data.item_vocabulary)) < share
-    return held, held[data.item_rows]
 
 
 def _ml100k(home: Path, part: str) -> sl.Interactions:

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shortlist.data import split
+from shortlist.data.catalogue import Catalogue
 from shortlist.data.interactions import Interactions
-from shortlist.data.split import Parts
+from shortlist.data.parts import Parts
 from shortlist.errors import ConfigError, DataError, NotReadyError
 
 
@@ -28,7 +29,7 @@ def all_parts(parts: Parts) -> list[list[int]]:
     return [items(parts.train), items(parts.validation), items(parts.test)]
 
 
-SHARES = ("random", "per_user", "latest", "by_time", "new_users")
+SHARES = ("random", "per_user", "latest", "by_time", "new_users", "new_items")
 tables = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6)), min_size=1, max_size=60)
 
 
@@ -143,8 +144,48 @@ def test_new_users_have_no_row_in_train() -> None:
     assert not owners[0] & owners[1]
     assert not owners[0] & owners[2]
     assert not owners[1] & owners[2]
-    assert "all of them get the fallback" in parts.leaks
-    assert "recommend(history=...)" in parts.leaks
+    assert "or the fallback; with brings=" in parts.leaks
+    assert parts.brought is None
+
+
+def test_new_users_bring_their_earliest_rows() -> None:
+    # times fall with the row number, so a user's last rows in the file are the earliest
+    users = [i % 5 for i in range(20)]
+    parts = split.new_users(interactions(users, list(range(20, 0, -1))), test=0.4, brings=0.5)
+    new = sorted({users[i] for i in items(parts.test)})
+    assert items(parts.test) == sorted(i + 5 * j for i in new for j in (0, 1))
+    assert items(parts.brought) == sorted(i + 5 * j for i in new for j in (2, 3))
+    assert len(parts.train) == 12
+    assert "histories=parts.brought" in parts.leaks
+    assert repr(parts) == "Parts(12 train, 4 test, 4 brought)"
+
+
+def test_without_times_new_users_bring_rows_by_lot_and_keep_one_to_find() -> None:
+    users = [0, 1, 2, 3] * 5 + [4, 5, 6, 7]
+    data = interactions(users)
+    parts = split.new_users(data, test=0.5, validation=0.25, brings=0.99, seed=3)
+    counts = np.bincount([users[i] for i in items(parts.test)])
+    assert set(counts.tolist()) <= {0, 1}
+    assert not {users[i] for i in items(parts.brought)} & {users[i] for i in items(parts.train)}
+    held = [*all_parts(parts), items(parts.brought)]
+    assert sorted(i for part in held for i in part) == list(range(24))
+    again = split.new_users(data, test=0.5, validation=0.25, brings=0.99, seed=3)
+    assert items(again.brought) == items(parts.brought)
+    with pytest.raises(ConfigError, match="brings must be a share"):
+        split.new_users(data, brings=1.0)
+
+
+def test_new_items_have_no_row_in_train_and_stay_in_its_catalogue() -> None:
+    taken = [i % 10 for i in range(60)]
+    rows = pl.DataFrame({"user_id": list(range(60)), "item_id": taken})
+    catalogue = Catalogue(pl.DataFrame({"item_id": list(range(15))}))  # nobody took 10 to 14
+    parts = split.new_items(Interactions(rows, catalogue), test=0.2, validation=0.3)
+    owners = [set(items(part)) for part in (parts.train, parts.validation, parts.test)]
+    assert [len(o) for o in owners] == [5, 3, 2]
+    assert set.union(*owners) == set(range(10))
+    assert len(parts.train.item_vocabulary) == 15
+    assert parts.test.item_vocabulary.ids.equals(parts.train.item_vocabulary.ids)
+    assert "shuffle" in parts.leaks
 
 
 def test_one_cut_warns_of_few_known_users(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,7 @@ from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import Recommends
 from shortlist.data.snapshot import Snapshot
 from shortlist.data.topk import TopK
-from shortlist.errors import ConfigError, DataError, ShapeError
+from shortlist.errors import ConfigError, DataError, NotReadyError, ShapeError
 from shortlist.evaluation.judge import judge
 from shortlist.evaluation.report import Report
 
@@ -53,8 +53,18 @@ class Fixed:
         self.snapshot = Snapshot.of(train)
         self.rows, self.predicted = np.array(rows, np.int32), predicted
         self.asked: list[tuple[list[object], int, bool]] = []
+        self.context: pl.DataFrame | None = None
 
-    def top(self, users: pl.Series, k: int, *, keep_seen: bool = False) -> TopK:
+    def top(
+        self,
+        users: pl.Series,
+        k: int,
+        *,
+        keep_seen: bool = False,
+        context: pl.DataFrame | None = None,
+        histories: Interactions | None = None,
+    ) -> TopK:
+        self.context = context
         self.asked.append((users.to_list(), k, keep_seen))
         scores = np.where(self.rows >= 0, -np.arange(self.rows.shape[1]), -np.inf)
         return TopK(self.rows, scores.astype(np.float32))
@@ -244,3 +254,58 @@ def test_numbers_as_ids_meet_their_text() -> None:
     assert report["row_accuracy@1"].value == 1.0
     assert report.counts.users_new == 0
     assert_array_equal(report.per_user["hit_rate@1"].to_numpy(), [1, 1])
+
+
+# contexts and guests
+
+
+def test_each_user_is_asked_once_for_each_context_of_their_rows() -> None:
+    table = pl.DataFrame(
+        {
+            "user_id": ["ann", "bob", "ann", "ann"],
+            "item_id": ["c", "e", "d", "e"],
+            "rating": [5.0, 5.0, 5.0, 2.0],
+            "device": ["tv", "tv", "phone", None],
+        }
+    )
+    test = Interactions(table, ITEMS, positive="rating >= 3")
+    # lists: ann on tv, bob on tv, ann on the phone, ann on nothing known (no liked row)
+    fixed = Fixed([[2, 3], [3, 2], [2, 3], [4, 2]], predicted=3.0)
+    report = judge(fixed, test, k=(1, 2), context=["device"])
+    assert fixed.asked == [(["ann", "bob", "ann", "ann"], 2, False)]
+    assert fixed.context is not None
+    assert fixed.context["device"].to_list() == ["tv", "tv", "phone", None]
+    # ann's recall is the mean over two lists: c at place 1 and d at place 2
+    assert_allclose(report.per_user["recall@1"].to_numpy(), [1 / 2, 0])
+    assert_allclose(report.per_user["recall@2"].to_numpy(), [1, 0])
+    assert report["row_accuracy@1"].value == 1 / 3
+    assert report["rmse"].value == pytest.approx(math.sqrt((4 + 4 + 4 + 1) / 4))
+    assert (report.counts.users, report.counts.users_new) == (2, 0)
+    assert report.protocol.context == ("device",)
+    assert "once for each device of the test" in report.notes[0]
+    with pytest.raises(NotReadyError, match="this needs a column 'weather'"):
+        judge(fixed, test, context=["weather"])
+
+
+def test_one_context_for_all_gives_the_figures_without_context() -> None:
+    same = replace(TEST, table=TEST.table.with_columns(device=pl.lit("tv")))
+    plain, asked = (
+        judge(Fixed(ANSWERS, predicted=3.0), same, k=(1, 2), context=columns)
+        for columns in ([], ["device"])
+    )
+    assert plain.per_user.equals(asked.per_user, null_equal=True)
+    assert plain.table().equals(asked.table())
+
+
+def test_strangers_bring_their_histories() -> None:
+    test = _test([("new", "a", 5), ("newer", "c", 5)])
+    rows = [("new", "b", 5.0), ("new", "c", 1.0), ("other", "d", 5.0)]
+    brought = _test(rows, positive="rating >= 3")
+    report = judge(Fixed([[0], [1]]), test, k=1, histories=brought)
+    # new brings b, of percentile .6, and is answered a, of .9 (counts 2 1 0 1 0); newer brings nothing
+    assert report.per_user["popularity_bias@1"][0] == pytest.approx(0.9 - 0.6)
+    assert math.isnan(report.per_user["popularity_bias@1"][1])
+    assert report.protocol.brought_rows == 3
+    assert "brought 3 rows" in report.notes[0]
+    with pytest.raises(DataError, match="'ann' is known"):
+        judge(Fixed([[0], [1]]), _test([("new", "a", 5), ("ann", "a", 5)]), histories=brought)

@@ -9,12 +9,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from shortlist.data import split
 from shortlist.data.interactions import Interactions
 from shortlist.errors import ConfigError
 from shortlist.ranking import Biases
 from shortlist.recommender import Recommender, load
 from shortlist.recommender.rules import Deny, Seen
-from shortlist.retrieval import EASE, Popularity, TwoTower
+from shortlist.retrieval import EASE, Alike, Popularity, TwoTower
 from shortlist.retrieval import ease as ease_module
 from shortlist.selection import compare, evaluate, judging
 from shortlist.testing import checkerboard, small_world
@@ -176,3 +177,51 @@ def test_pairs_compare_by_text() -> None:
     pairs = judging._pairs(rec.snapshot)
     assert pairs.schema == {"user_id": pl.String, "item_id": pl.String}
     assert len(pairs) == len(TRAIN)
+
+
+def test_guests_with_a_history_are_judged_as_recommend_serves_them() -> None:
+    world = small_world(positive=None)
+    parts = split.new_users(world, test=0.3, brings=0.6, seed=1)
+    assert parts.brought is not None
+    assert world.users is not None
+    rec = Recommender([EASE(l2=5.0), Alike(features=["town"])]).fit(parts.train)
+    users = parts.test.user_vocabulary.ids
+    top = rec.top(users, 5, histories=parts.brought)
+    about = world.users.filter(pl.col("user_id").is_in(users.implode()))
+    columns = {row["user_id"]: row for row in about.iter_rows(named=True)}
+    for user, line in zip(users, top.rows, strict=True):
+        own = parts.brought.table.filter(pl.col("user_id") == user).sort("timestamp")
+        stated = {name: columns[user][name] for name in about.columns if name != "user_id"}
+        served = rec.recommend(history=own["item_id"], about=stated, k=5)
+        ids = rec.snapshot.item_vocabulary.decode(line[line >= 0])
+        assert served["item_id"].to_list() == ids.to_list()
+    comparison = evaluate(rec, parts.test, k=5, histories=parts.brought)
+    without = evaluate(rec, parts.test, k=5)
+    at = "recall@5"
+    assert comparison.reports[0][at].value > without.reports[0][at].value
+    assert [one.protocol.brought_rows for one in comparison.reports] == [len(parts.brought)] * 3
+
+
+def test_who_reads_context_is_asked_with_it_and_so_are_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pytest.importorskip("torch")
+    made = small_world(positive=None)
+    device = pl.Series("device", np.where(np.arange(len(made)) % 2, "tv", "phone"))
+    parts = split.random(replace(made, table=made.table.with_columns(device)), seed=0)
+    towers = TwoTower(dim=4, epochs=1, batch_size=128, context=["device"], progress=False)
+    rec = Recommender(towers, name="asked").fit(parts.train)
+    comparison = evaluate(rec, parts.test, k=5)
+    assert [one.protocol.context for one in comparison.reports] == [("device",)] * 3
+    asked = parts.test.table.unique(["user_id", "device"], maintain_order=True)
+    lists = rec.top(asked["user_id"], 5, context=asked.select("device"))
+    for (user, device_of), line in zip(
+        asked.select("user_id", "device").iter_rows(), lists.rows, strict=True
+    ):
+        served = rec.recommend(user, context={"device": device_of}, k=5)
+        ids = rec.snapshot.item_vocabulary.decode(line)
+        assert served["item_id"].to_list() == ids.to_list()
+    bare = replace(parts.test, table=parts.test.table.drop("device"))
+    with caplog.at_level(logging.WARNING):
+        assert evaluate(rec, bare, k=5, baselines=False).reports[0].protocol.context == ()
+    assert "the test lacks ['device']" in caplog.text

@@ -33,7 +33,7 @@ from shortlist.cli.printing import (
 
 if TYPE_CHECKING:
     from shortlist.data.interactions import Interactions
-    from shortlist.data.split import Parts
+    from shortlist.data.parts import Parts
     from shortlist.evaluation.comparison import Comparison
     from shortlist.recommender.recommender import Recommender
 

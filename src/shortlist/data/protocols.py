@@ -142,8 +142,20 @@ class Recommends(Protocol):
         """The ids, items and histories it knows."""
         ...
 
-    def top(self, users: pl.Series, k: int, *, keep_seen: bool = False) -> TopK:
-        """The best k items of each user, rows of ``snapshot.item_vocabulary``, as they are served."""
+    def top(
+        self,
+        users: pl.Series,
+        k: int,
+        *,
+        keep_seen: bool = False,
+        context: pl.DataFrame | None = None,
+        histories: Interactions | None = None,
+    ) -> TopK:
+        """The best k items of each user, rows of ``snapshot.item_vocabulary``, as they are served.
+
+        ``context`` holds what is known at the time of asking, a row per asker; with ``histories``,
+        the users are strangers who bring these rows.
+        """
         ...
 
     def predict_pairs(self, users: pl.Series, items: pl.Series) -> NDArray[np.float32] | None:

@@ -245,6 +245,44 @@ class Snapshot:
             users=self._stated(about or {}),
         )
 
+    def guests(self, users: IdColumn, histories: Interactions) -> Queries:
+        """The questions of strangers who each bring a history, as :meth:`guest` asks for one.
+
+        Args:
+            users: (n,) ids; whoever has no row in ``histories`` brings nothing.
+            histories: rows of these users; the liked ones are what a guest would name, oldest first.
+                Items that are not known are left out with a logged warning.
+
+        Returns:
+            n Queries, with the users' own columns where the users' table has them.
+
+        Raises:
+            DataError: someone is no stranger.
+        """
+        ids = id_series(users, name="user_id")
+        met = self.user_vocabulary.rows(ids) >= 0
+        if met.any():
+            msg = (
+                f"histories are for users whom train never saw; {ids[int(met.argmax())]!r} is known. "
+                "Split with new_users, or ask without histories"
+            )
+            raise DataError(msg)
+        liked = histories.subset(histories.liked)
+        rows = self.item_vocabulary.rows(liked.table["item_id"])[liked.time_order]
+        owner = liked.user_rows[liked.time_order][rows >= 0]
+        if (rows < 0).any():
+            _log.warning(
+                "histories: %d of %d rows name unknown items and are left out",
+                int((rows < 0).sum()),
+                len(rows),
+            )
+        counts = np.bincount(owner, minlength=len(liked.user_vocabulary))
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        at, taken = take_lines(offsets, liked.user_vocabulary.rows(ids))
+        about = None if self.users is None else align(self.users, "user_id", ids)
+        nobody = np.full(len(ids), -1, np.int32)
+        return Queries(nobody, rows[rows >= 0][at], taken, np.ones(len(at), bool), users=about)
+
     def _stated(self, about: Mapping[str, object]) -> pl.DataFrame | None:
         columns = (
             [] if self.users is None else [c for c in self.users.columns if c != "user_id"]

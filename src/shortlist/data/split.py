@@ -5,39 +5,26 @@ whole; ``validation=0.0`` means none. Ties in time keep the row order of the fil
 """
 
 import logging
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shortlist.data.interactions import Interactions
-from shortlist.errors import ConfigError, DataError, closest
+from shortlist.data.parts import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Parts,
+    by_lot,
+    by_share,
+    check_shares,
+    from_end,
+    parts,
+)
+from shortlist.errors import ConfigError, closest
 
 log = logging.getLogger("shortlist.data")
 HOLDOUTS = ("latest", "time", "last-out", "random")
-_TRAIN, _VALIDATION, _TEST = 0, 1, 2
 _FEW_KNOWN_USERS = 200  # below this, an interval over test users says little
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Parts:
-    """Train, validation and test.
-
-    Attributes:
-        train: what a model may learn from.
-        validation: what only chooses (when to stop, which setting); None where none was asked for.
-        test: what only judges.
-        leaks: in words, what the train part gives away that would not be known in service.
-    """
-
-    train: Interactions
-    validation: Interactions | None
-    test: Interactions
-    leaks: str
-
-    def __repr__(self) -> str:
-        middle = "" if self.validation is None else f"{len(self.validation):,} validation, "
-        return f"Parts({len(self.train):,} train, {middle}{len(self.test):,} test)"
 
 
 def random(
@@ -58,14 +45,14 @@ def random(
         ConfigError: the shares are out of range.
         DataError: a part would be empty.
     """
-    _check_shares(test, validation)
-    part = _by_lot(len(data), test, validation, seed)
+    check_shares(test, validation)
+    part = by_lot(len(data), test, validation, seed)
     leaks = (
         "Train holds later rows of the same users and of the items than many a test row: "
         "figures come out higher than in service."
     )
     log.warning("a random split leaks: %s", leaks)
-    return _parts(data, part, validation > 0, leaks)
+    return parts(data, part, leaks, validated=validation > 0)
 
 
 def per_user(
@@ -88,15 +75,15 @@ def per_user(
         ConfigError: the shares are out of range.
         DataError: a part would be empty.
     """
-    _check_shares(test, validation)
+    check_shares(test, validation)
     lot = np.random.default_rng(seed).random(len(data))
-    part = _by_share(data, np.lexsort((lot, data.user_rows)), test, validation)
+    part = by_share(data, np.lexsort((lot, data.user_rows)), test, validation)
     leaks = (
         "Train holds later rows of the same users and of the items than many a test row; "
         "every test user is known."
     )
     log.warning("a random split leaks: %s", leaks)
-    return _parts(data, part, validation > 0, leaks)
+    return parts(data, part, leaks, validated=validation > 0)
 
 
 def latest(data: Interactions, *, test: float = 0.1, validation: float = 0.0) -> Parts:
@@ -119,13 +106,13 @@ def latest(data: Interactions, *, test: float = 0.1, validation: float = 0.0) ->
         ConfigError: the shares are out of range.
         DataError: a part would be empty.
     """
-    _check_shares(test, validation)
-    part = _by_share(data.having("timestamp"), data.time_order, test, validation)
+    check_shares(test, validation)
+    part = by_share(data.having("timestamp"), data.time_order, test, validation)
     leaks = (
         "Train holds rows of other users, and so the fashion, from after a user's test rows; "
         "nothing of the user's own future."
     )
-    return _parts(data, part, validation > 0, leaks)
+    return parts(data, part, leaks, validated=validation > 0)
 
 
 def by_time(data: Interactions, *, test: float = 0.1, validation: float = 0.0) -> Parts:
@@ -145,21 +132,21 @@ def by_time(data: Interactions, *, test: float = 0.1, validation: float = 0.0) -
         ConfigError: the shares are out of range.
         DataError: a part would be empty.
     """
-    _check_shares(test, validation)
+    check_shares(test, validation)
     times = data.having("timestamp").table["timestamp"].to_numpy()
     order = np.argsort(times, kind="stable")
     n = len(data)
     first_test = n - round(n * test)
     first_validation = first_test - round(n * validation)
-    part = np.full(n, _TRAIN, np.int8)
-    part[order[first_validation:first_test]] = _VALIDATION
-    part[order[first_test:]] = _TEST
+    part = np.full(n, TRAIN, np.int8)
+    part[order[first_validation:first_test]] = VALIDATION
+    part[order[first_test:]] = TEST
     leaks = "Nothing: all train rows came before all test rows."
     cuts = [c for c in {first_validation, first_test} if 0 < c < n]
     if any(times[order[c - 1]] == times[order[c]] for c in cuts):
         leaks = "Almost nothing: rows of the very moment of the cut stand on both sides of it."
-    known = np.unique(data.user_rows[part == _TRAIN])
-    asked = np.unique(data.user_rows[part == _TEST])
+    known = np.unique(data.user_rows[part == TRAIN])
+    asked = np.unique(data.user_rows[part == TEST])
     met = int(np.isin(asked, known).sum())
     if met < _FEW_KNOWN_USERS:
         few = (
@@ -168,7 +155,7 @@ def by_time(data: Interactions, *, test: float = 0.1, validation: float = 0.0) -
         )
         log.warning("%s", few)
         leaks = f"{leaks} {few}"
-    return _parts(data, part, validation > 0, leaks)
+    return parts(data, part, leaks, validated=validation > 0)
 
 
 def last_out(data: Interactions, *, k: int = 1, validation: bool = False) -> Parts:
@@ -190,21 +177,26 @@ def last_out(data: Interactions, *, k: int = 1, validation: bool = False) -> Par
     if k < 1:
         msg = f"k must be at least 1; got {k}"
         raise ConfigError(msg)
-    from_end, counts = _from_end(data.having("timestamp"), data.time_order)
+    after, counts = from_end(data.having("timestamp"), data.time_order)
     enough = counts > k * (1 + validation)
-    part = np.full(len(data), _TRAIN, np.int8)
-    part[enough & (from_end < k)] = _TEST
+    part = np.full(len(data), TRAIN, np.int8)
+    part[enough & (after < k)] = TEST
     if validation:
-        part[enough & (from_end >= k) & (from_end < 2 * k)] = _VALIDATION
+        part[enough & (after >= k) & (after < 2 * k)] = VALIDATION
     leaks = (
         "Train holds rows of other users, and so the fashion, from after a user's test rows; "
         "nothing of the user's own future. Every user weighs the same, however active."
     )
-    return _parts(data, part, validation, leaks)
+    return parts(data, part, leaks, validated=validation)
 
 
 def new_users(
-    data: Interactions, *, test: float = 0.1, validation: float = 0.0, seed: int = 0
+    data: Interactions,
+    *,
+    test: float = 0.1,
+    validation: float = 0.0,
+    brings: float = 0.0,
+    seed: int = 0,
 ) -> Parts:
     """Whole users, by lot: how well are people served whom train never saw?
 
@@ -212,23 +204,76 @@ def new_users(
         data: the rows to split.
         test: share of users, between 0 and 1.
         validation: share of users; 0 for none.
+        brings: share of each new user's rows that they bring as a history, halves upwards: the
+            earliest by time, or any by lot without times; one row at least is left to find. They are
+            in ``brought``, for ``evaluate(..., histories=parts.brought)``. 0: nothing is brought.
         seed: of the lot.
 
     Returns:
-        Parts without a user in common.
+        Parts where train has no user in common with the others.
 
     Raises:
         ConfigError: the shares are out of range.
         DataError: a part would be empty.
     """
-    _check_shares(test, validation)
-    part_of_user = _by_lot(len(data.user_vocabulary), test, validation, seed)
+    check_shares(test, validation)
+    if not 0 <= brings < 1:
+        msg = f"brings must be a share from 0 (nothing) to below 1; got {brings}"
+        raise ConfigError(msg)
+    part_of_user = by_lot(len(data.user_vocabulary), test, validation, seed)
+    part, brought = part_of_user[data.user_rows], None
     leaks = (
         "Train holds rows of other users from after the test rows, and nothing at all of the test "
-        "users. Asked by id, all of them get the fallback, so figures show the fallback only; to "
-        "judge more, bring their histories as guests' (recommend(history=...))."
+        "users. "
     )
-    return _parts(data, part_of_user[data.user_rows], validation > 0, leaks)
+    if brings > 0:
+        late = np.random.default_rng(seed).random(len(data))
+        if data.timestamps is not None:
+            late[data.time_order] = np.arange(len(data))
+        first = by_share(data, np.lexsort((-late, data.user_rows)), brings, 0.0) == TEST
+        brought = first & (part != TRAIN)
+        leaks += (
+            "Judge with histories=parts.brought: each is asked as a guest with that history."
+        )
+    else:
+        leaks += (
+            "Asked by id, they get what their columns in the users' table say, or the fallback; "
+            "with brings=, they bring a history."
+        )
+    return parts(data, part, leaks, validated=validation > 0, brought=brought)
+
+
+def new_items(
+    data: Interactions, *, test: float = 0.1, validation: float = 0.0, seed: int = 0
+) -> Parts:
+    """Whole items, by lot: does a new item find those who will like it?
+
+    The items stay in train's catalogue, so what describes them is known there; their rows do not. To
+    judge a shelf of new items alone, give the recommenders the rule
+    ``Allow(tuple(parts.test.table["item_id"].unique(maintain_order=True)))``.
+
+    Args:
+        data: the rows to split.
+        test: share of the items that have rows, between 0 and 1.
+        validation: share of these items; 0 for none.
+        seed: of the lot.
+
+    Returns:
+        Parts without an item in common, all with the same catalogue.
+
+    Raises:
+        ConfigError: the shares are out of range.
+        DataError: a part would be empty.
+    """
+    check_shares(test, validation)
+    taken, row = np.unique(data.item_rows, return_inverse=True)
+    part = by_lot(len(taken), test, validation, seed)[row]
+    leaks = (
+        "Train holds rows of the same users from after the test rows, and nothing of the test items "
+        "but what the catalogue says. Equal scores go to the earlier item: where the order of the "
+        "catalogue says something, as ids by fame do, shuffle it."
+    )
+    return parts(data, part, leaks, validated=validation > 0)
 
 
 def holdout(
@@ -263,71 +308,3 @@ def holdout(
     if name == "last-out":
         return last_out(data)
     return random(data, test=share, seed=seed)
-
-
-def _by_lot(n: int, test: float, validation: float, seed: int) -> NDArray[np.int8]:
-    order = np.random.default_rng(seed).permutation(n)
-    cuts = round(n * test), round(n * validation)
-    part = np.full(n, _TRAIN, np.int8)
-    part[order[: cuts[0]]] = _TEST
-    part[order[cuts[0] : sum(cuts)]] = _VALIDATION
-    return part
-
-
-def _check_shares(test: float, validation: float) -> None:
-    if not 0 < test < 1:
-        msg = f"test must be a share between 0 and 1, such as 0.1; got {test}"
-        raise ConfigError(msg)
-    if not 0 <= validation < 1:
-        msg = f"validation must be a share from 0 (none) to below 1; got {validation}"
-        raise ConfigError(msg)
-    if test + validation >= 1:
-        msg = f"test {test} and validation {validation} leave nothing for train; together they must stay below 1"
-        raise ConfigError(msg)
-
-
-def _from_end(
-    data: Interactions, order: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    # per row: how many of the user's rows come after it in an order by user; rows of the user
-    counts = np.bincount(data.user_rows, minlength=len(data.user_vocabulary))
-    from_end = np.empty(len(data), np.int64)
-    from_end[order] = np.cumsum(counts)[data.user_rows[order]] - 1 - np.arange(len(data))
-    return from_end, counts[data.user_rows]
-
-
-def _by_share(
-    data: Interactions, order: NDArray[np.int64], test: float, validation: float
-) -> NDArray[np.int8]:
-    from_end, counts = _from_end(data, order)
-    n_test = np.minimum(_rounded(counts * test), counts - 1)
-    n_validation = np.minimum(_rounded(counts * validation), counts - 1 - n_test)
-    part = np.full(len(data), _TRAIN, np.int8)
-    part[from_end < n_test + n_validation] = _VALIDATION
-    part[from_end < n_test] = _TEST
-    return part
-
-
-def _rounded(number: NDArray[np.floating]) -> NDArray[np.int64]:
-    halves_up: NDArray[np.int64] = np.floor(number + 0.5 + 1e-9).astype(np.int64)
-    return halves_up  # the 1e-9: 0.29 * 50 is a little below 14.5
-
-
-def _parts(data: Interactions, part: NDArray[np.int8], validated: bool, leaks: str) -> Parts:  # noqa: FBT001
-    wanted = {"train": _TRAIN, "test": _TEST} | (
-        {"validation": _VALIDATION} if validated else {}
-    )
-    for name, number in wanted.items():
-        if not (part == number).any():
-            msg = (
-                f"the {name} part would be empty: {len(data):,} rows of "
-                f"{len(data.user_vocabulary):,} users are too few for these shares. "
-                "Take a larger share, or split.last_out where users have few rows"
-            )
-            raise DataError(msg)
-    return Parts(
-        data.subset(part == _TRAIN),
-        data.subset(part == _VALIDATION) if validated else None,
-        data.subset(part == _TEST),
-        leaks,
-    )

@@ -3,6 +3,10 @@
 Relevant are the liked rows of the test. Users and items that train never saw are asked about and
 counted like all others: leaving them out would flatter. All users are asked in one call for the
 longest list; the shorter lists are its beginnings.
+
+With context columns, a user is asked once for each context of their test rows, and what they took in
+that context is relevant; a user's value is then the mean over their lists. Users whom train never saw
+may bring histories, and are asked as guests.
 """
 
 import hashlib
@@ -30,6 +34,8 @@ def judge(
     *,
     k: int | Sequence[int] = (10, 100),
     keep_seen: bool = False,
+    context: Sequence[str] = (),
+    histories: Interactions | None = None,
     seed: int = 0,
 ) -> Report:
     """Measure a recommender on rows that it was not fitted on.
@@ -40,6 +46,9 @@ def judge(
         test: the rows held out; those that count as liked are what should be found.
         k: lengths of list to judge, one or several. One above the catalogue is fine.
         keep_seen: leave the items in the lists that the user had in train.
+        context: columns of the test that are known at the time of asking: each user is asked once
+            for each combination of them. Empty: once.
+        histories: rows that the test's users, all strangers to train, bring as guests.
         seed: of the resamples behind the intervals; the same seed gives the same report.
 
     Returns:
@@ -49,7 +58,9 @@ def judge(
 
     Raises:
         ConfigError: ``k`` is empty, or holds anything but whole numbers of at least 1.
-        DataError: the test is empty, or an answer is not a list of distinct items.
+        DataError: the test is empty, an answer is not a list of distinct items, or somebody who
+            brings a history is known to train.
+        NotReadyError: the test lacks a context column.
         ShapeError: an answer has another shape than was asked for.
     """
     check_table(test, "test")
@@ -57,9 +68,8 @@ def judge(
     if not len(test):
         msg = "the test has no rows, so there is nothing to judge. Hold out more, or check the split"
         raise DataError(msg)
-    asked = _Asked.of(test, recommender.snapshot)
-    answered = recommender.top(asked.users, lengths[-1], keep_seen=keep_seen).rows
-    _check_answer(answered, (len(asked.users), lengths[-1]), recommender)
+    asked = _Asked.of(test, recommender.snapshot, tuple(context), histories)
+    answered = asked.answers(recommender, lengths[-1], keep_seen=keep_seen)
     errors = _rating_errors(recommender, test, asked)
     ratios = _ratios(answered, lengths, asked, recommender.snapshot)
     if errors is not None:
@@ -72,7 +82,14 @@ def judge(
         shown = coverage(answered[:, :at], recommender.snapshot.n_items)
         estimates[f"coverage@{at}"] = Estimate(shown, np.nan, np.nan, len(asked.users))
     protocol = EvaluationProtocol(
-        lengths, keep_seen, seed, RESAMPLES, len(test), _fingerprint(test)
+        lengths,
+        keep_seen,
+        seed,
+        RESAMPLES,
+        len(test),
+        _fingerprint(test),
+        tuple(context),
+        None if histories is None else len(histories),
     )
     counts = _counts(asked, answered, 0 if errors is None else errors.unpredicted)
     return Report(recommender.name, asked.users, ratios, estimates, counts, protocol)
@@ -82,20 +99,30 @@ def judge(
 class _Asked:
     """The test in the rows of the judged recommender.
 
+    A list is asked for by a user, or by a user in a context.
+
     Attributes:
         users: (n,) ids of the test users, in order of appearance.
         user_of_row: (rows,) int32 number of each row's user among them.
+        user_of_list: (lists,) int32, the same for each list asked for.
+        list_of_row: (rows,) int32, the list that should hold the row's item.
+        context: (lists rows) what is known at the asking; None without context columns.
+        histories: what strangers bring, or None.
         items: (rows,) int64 item rows; an id without a row gets one past the catalogue of its own.
         liked: (rows,) bool.
-        relevant: the liked rows by user.
-        history_rows: flat int32, what the users had in train.
-        history_offsets: (n + 1,) int64.
-        new: (n,) bool, users that train never saw.
+        relevant: the liked rows by list.
+        history_rows: flat int32, what those who ask had in train or bring, list by list.
+        history_offsets: (lists + 1,) int64.
+        new: (lists,) bool, whether the user is one that train never saw.
         seen_counts: (n_items,) train rows per item.
     """
 
     users: pl.Series
     user_of_row: NDArray[np.int32]
+    user_of_list: NDArray[np.int32]
+    list_of_row: NDArray[np.int32]
+    context: pl.DataFrame | None
+    histories: Interactions | None
     items: NDArray[np.int64]
     liked: NDArray[np.bool_]
     relevant: Relevant
@@ -105,9 +132,24 @@ class _Asked:
     seen_counts: NDArray[np.int64]
 
     @classmethod
-    def of(cls, test: Interactions, snapshot: Snapshot) -> "_Asked":
+    def of(
+        cls,
+        test: Interactions,
+        snapshot: Snapshot,
+        columns: tuple[str, ...],
+        histories: Interactions | None,
+    ) -> "_Asked":
         users = test.user_vocabulary.ids
-        queries = snapshot.queries(users)
+        user_of_list, list_of_row = np.arange(len(users), dtype=np.int32), test.user_rows
+        context = None
+        if columns:
+            user_of_list, list_of_row, context = _by_context(test, columns)
+        asking = users.gather(user_of_list)
+        queries = (
+            snapshot.queries(asking)
+            if histories is None
+            else snapshot.guests(asking, histories)
+        )
         ids = test.table["item_id"]
         items = snapshot.item_vocabulary.rows(ids).astype(np.int64)
         unknown = items < 0
@@ -118,34 +160,76 @@ class _Asked:
         return cls(
             users,
             test.user_rows,
+            user_of_list,
+            list_of_row,
+            context,
+            histories,
             items,
             liked,
-            Relevant.of_pairs(test.user_rows[liked], items[liked], len(users)),
+            Relevant.of_pairs(list_of_row[liked], items[liked], len(user_of_list)),
             queries.history_rows,
             queries.offsets,
             queries.user_rows < 0,
             snapshot.item_counts,
         )
 
+    def answers(self, recommender: Recommends, k: int, *, keep_seen: bool) -> NDArray[np.int32]:
+        asking = self.users.gather(self.user_of_list)
+        top = recommender.top(
+            asking, k, keep_seen=keep_seen, context=self.context, histories=self.histories
+        )
+        _check_answer(top.rows, (len(asking), k), recommender)
+        return top.rows
+
+    def mean(self, values: NDArray[np.float64]) -> Ratio:
+        # each user's mean over their lists that have a value
+        there, n = ~np.isnan(values), len(self.users)
+        total = np.bincount(self.user_of_list, np.where(there, values, 0.0), n)
+        lists = np.bincount(self.user_of_list, there, n)
+        with np.errstate(invalid="ignore"):  # a user without a value
+            return Ratio.mean(total / lists)
+
+    def ratio(self, above: NDArray[np.integer], below: NDArray[np.integer]) -> Ratio:
+        n = len(self.users)
+        hits, rows = (
+            np.bincount(self.user_of_list, above, n),
+            np.bincount(self.user_of_list, below, n),
+        )
+        return Ratio(hits.astype(np.float64), rows.astype(np.float64))
+
+
+def _by_context(
+    test: Interactions, columns: tuple[str, ...]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], pl.DataFrame]:
+    context = test.having(*columns).table.select(columns)
+    keyed = context.select(
+        user=pl.Series(test.user_rows), context=pl.struct(pl.all())
+    ).with_row_index("row")
+    groups = keyed.group_by("user", "context", maintain_order=True).agg("row")
+    list_of_row = np.empty(len(test), np.int32)
+    sizes = groups["row"].list.len().to_numpy()
+    list_of_row[groups["row"].explode().to_numpy()] = np.repeat(np.arange(len(groups)), sizes)
+    return groups["user"].to_numpy(), list_of_row, groups["context"].struct.unnest()
+
 
 def _ratios(
     answered: NDArray[np.int32], lengths: Sequence[int], asked: _Asked, snapshot: Snapshot
 ) -> dict[str, Ratio]:
-    found = row_hits(answered, asked.relevant)  # (n, k)
-    per_user = values_per_user(found > 0, asked.relevant.n_items, lengths)
-    ratios = {name: Ratio.mean(values) for name, values in per_user.items()}
+    found = row_hits(answered, asked.relevant)  # (lists, k)
+    values = values_per_user(found > 0, asked.relevant.n_items, lengths)
+    ratios = {name: asked.mean(value) for name, value in values.items()}
     tags = snapshot.catalogue.tag_matrix()
     for at in lengths:
         hit, rows = row_accuracy(found, asked.relevant.n_rows, at)
-        ratios[f"row_accuracy@{at}"] = Ratio(hit.astype(np.float64), rows.astype(np.float64))
+        ratios[f"row_accuracy@{at}"] = asked.ratio(hit, rows)
         lists = answered[:, :at]
-        ratios[f"novelty@{at}"] = Ratio.mean(novelty(lists, asked.seen_counts))
+        ratios[f"novelty@{at}"] = asked.mean(novelty(lists, asked.seen_counts))
         if tags is not None:
-            ratios[f"diversity@{at}"] = Ratio.mean(diversity(lists, tags))
+            ratios[f"diversity@{at}"] = asked.mean(diversity(lists, tags))
         bias = popularity_bias(
             lists, asked.seen_counts, asked.history_rows, asked.history_offsets
         )
-        ratios[f"popularity_bias@{at}"] = Ratio.mean(bias)
+        ratios[f"popularity_bias@{at}"] = asked.mean(bias)
     return ratios
 
 
@@ -165,14 +249,16 @@ def _counts(asked: _Asked, answered: NDArray[np.int32], unpredicted: int) -> Cou
     unknown = asked.items >= n_items
     fresh = unknown.copy()
     fresh[~unknown] = asked.seen_counts[asked.items[~unknown]] == 0
-    owner = np.repeat(np.arange(len(asked.users)), np.diff(asked.history_offsets))
-    before = Relevant.of_pairs(owner, asked.history_rows, len(asked.users))
+    n = len(asked.user_of_list)
+    owner = np.repeat(np.arange(n), np.diff(asked.history_offsets))
+    before = Relevant.of_pairs(owner, asked.history_rows, n)
     liked_items = np.where(unknown, -1, asked.items)[asked.liked]
-    repeated = before.count(asked.user_of_row[asked.liked], liked_items) > 0
+    repeated = before.count(asked.list_of_row[asked.liked], liked_items) > 0
+    liked_rows = np.bincount(asked.user_of_row[asked.liked], minlength=len(asked.users))
     return Counts(
         users=len(asked.users),
-        users_new=int(asked.new.sum()),
-        users_without_liked=int((asked.relevant.n_items == 0).sum()),
+        users_new=len(np.unique(asked.user_of_list[asked.new])),
+        users_without_liked=int((liked_rows == 0).sum()),
         rows=len(asked.items),
         rows_liked=int(asked.liked.sum()),
         rows_new_items=int(fresh.sum()),

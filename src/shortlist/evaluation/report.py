@@ -37,6 +37,9 @@ class EvaluationProtocol:
         resamples: how often the users were drawn again.
         test_rows: rows of the test.
         test_sha256: fingerprint of the test rows: users, items, liked and ratings, in any order.
+        context: columns by which the test rows of a user were asked for apart, each with its own.
+        brought_rows: how many rows the users, strangers to train, brought as histories; None: none
+            were given.
     """
 
     k: tuple[int, ...]
@@ -45,6 +48,8 @@ class EvaluationProtocol:
     resamples: int
     test_rows: int
     test_sha256: str
+    context: tuple[str, ...] = ()
+    brought_rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,8 @@ class Report:
             else "with seen items excluded they cannot be hit"
         )
         said = [
+            (p.context, f"each user was asked once for each {' and '.join(p.context)} of the test, and a user's figure is the mean over these"),
+            (p.brought_rows, f"the users brought {p.brought_rows or 0:,} rows as histories"),
             (c.users_new, f"{c.users_new:,} of {c.users:,} users are new: train never saw them"),
             (c.users_without_liked, f"{c.users_without_liked:,} users have no liked row and no ranking metrics"),
             (c.rows_new_items, f"{c.rows_new_items:,} of {c.rows:,} rows name an item that train never saw"),
@@ -158,7 +165,11 @@ class Report:
         """
         return {
             "name": self.name,
-            "protocol": {**asdict(self.protocol), "k": list(self.protocol.k)},
+            "protocol": {
+                **asdict(self.protocol),
+                "k": list(self.protocol.k),
+                "context": list(self.protocol.context),
+            },
             "counts": asdict(self.counts),
             "metrics": {
                 name: json_ready(asdict(estimate)) for name, estimate in self.estimates.items()

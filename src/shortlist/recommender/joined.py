@@ -182,6 +182,12 @@ class Joined:
         """Everything that is fitted: retrievers, ranker, fallback."""
         return (*self.retrievers, *(() if self.rank is None else (self.rank,)), self.fallback)
 
+    @property
+    def context_columns(self) -> tuple[str, ...]:
+        """Columns known at the time of asking that a part reads."""
+        read = [one for part in self.parts for one in getattr(part, "context", ())]
+        return tuple(sorted({one if isinstance(one, str) else one.column for one in read}))
+
     def settled(self) -> Self:
         """An unfitted copy with everything that validation chose written into its settings.
 

@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shortlist.data.eligible import Eligible
+from shortlist.data.interactions import Interactions
 from shortlist.data.queries import Queries
 from shortlist.data.topk import TopK
 from shortlist.data.vocabulary import IdColumn, UserOrItemId, id_series
@@ -92,10 +93,11 @@ class Recommender(Joined):
         rules += [] if deny is None else [Deny(listed("deny", deny))]
         ids = None
         if guest:
-            queries = self.snapshot.guest(listed("history", history or ()), about=about)
+            brought = () if history is None else history
+            queries = self.snapshot.guest(listed("history", brought), about=about)
         else:
-            asking = users if user is None else [user]
-            given = asking if isinstance(asking, pl.Series) else listed("users", asking or ())
+            given: IdColumn = [user] if user is not None else users if users is not None else []
+            given = given if isinstance(given, pl.Series) else listed("users", given)
             ids = id_series(given, name="user_id")
             queries = self.snapshot.queries(ids)
         if context is not None:
@@ -132,18 +134,31 @@ class Recommender(Joined):
         must_hold, must_fail = ([str(text) for text in texts] for texts in conditions)
         return match(self.snapshot, like, must_hold, must_fail, k, self._mask([]))
 
-    def top(self, users: pl.Series, k: int, *, keep_seen: bool = False) -> TopK:
+    def top(
+        self,
+        users: pl.Series,
+        k: int,
+        *,
+        keep_seen: bool = False,
+        context: pl.DataFrame | None = None,
+        histories: Interactions | None = None,
+    ) -> TopK:
         """The same answers as rows.
 
         Args:
             users: (n,) ids.
             k: how many items each.
             keep_seen: whether to leave seen items in.
+            context: (n rows) columns known at the time of asking, or None.
+            histories: rows that strangers bring: everyone is asked as ``recommend(history=...)``
+                asks a guest, about the columns that the users' table has of them.
 
         Returns:
             A TopK of rows of ``snapshot.item_vocabulary``.
         """
-        return self.answer(self.snapshot.queries(users), k, keep_seen=keep_seen).top
+        known = self.snapshot
+        queries = known.queries(users) if histories is None else known.guests(users, histories)
+        return self.answer(replace(queries, context=context), k, keep_seen=keep_seen).top
 
     def answer(
         self, queries: Queries, k: int, *, rules: Sequence[Rule] = (), keep_seen: bool = False

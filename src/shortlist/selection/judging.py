@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from shortlist.data.interactions import Interactions
+from shortlist.data.interactions import Interactions, check_table
 from shortlist.data.snapshot import Snapshot
 from shortlist.errors import ConfigError, closest
 from shortlist.evaluation.comparison import Comparison, Line, compare_reports
@@ -24,16 +24,22 @@ def evaluate(
     *,
     k: int | Sequence[int] = (10, 100),
     keep_seen: bool = False,
+    histories: Interactions | None = None,
     baselines: bool = True,
     seed: int = 0,
 ) -> Comparison:
     """Measure one recommender as it is served, with popularity and EASE beside it.
+
+    Where it reads context (``TwoTower(context=...)``) and the test has the columns, each user is asked
+    once for each context of their test rows, and the baselines likewise.
 
     Args:
         recommender: fitted, or loaded from a bundle.
         test: rows held out; its liked rows are what should be found.
         k: lengths of list.
         keep_seen: leave seen items in the lists.
+        histories: for a test of strangers, such as ``sl.split.new_users(..., brings=0.8)``: the rows
+            they bring, ``parts.brought``; each is asked as ``recommend(history=...)`` asks a guest.
         baselines: whether to fit popularity and EASE, on the rows that the recommender knows and
             under its rules.
         seed: of the intervals.
@@ -42,7 +48,13 @@ def evaluate(
         A Comparison; ``reports[0]`` is the recommender's own report.
     """
     return compare(
-        [recommender], test, k=k, keep_seen=keep_seen, baselines=baselines, seed=seed
+        [recommender],
+        test,
+        k=k,
+        keep_seen=keep_seen,
+        histories=histories,
+        baselines=baselines,
+        seed=seed,
     )
 
 
@@ -52,17 +64,23 @@ def compare(
     *,
     k: int | Sequence[int] = (10, 100),
     keep_seen: bool = False,
+    histories: Interactions | None = None,
     metric: str | None = None,
     baselines: bool = True,
     seed: int = 0,
 ) -> Comparison:
     """Measure several recommenders on one test, with paired differences.
 
+    Where one of them reads context that the test has, all are asked once for each context of a
+    user's test rows.
+
     Args:
         recommenders: fitted on the same rows; the first is what the others are set against.
         test: rows held out; its liked rows are what should be found.
         k: lengths of list.
         keep_seen: leave seen items in the lists.
+        histories: for a test of strangers, such as ``sl.split.new_users(..., brings=0.8)``: the rows
+            they bring, ``parts.brought``; each is asked as ``recommend(history=...)`` asks a guest.
         metric: decides the verdict; None: NDCG at the shortest ``k``.
         baselines: whether popularity and EASE are fitted and set beside, where they are not there;
             on the rows that the first recommender knows and under its rules.
@@ -87,10 +105,25 @@ def compare(
         extra = _baselines(everyone[0], taken=simple)
         everyone += extra
         simple += [one.name for one in extra]
-    reports = [judge(one, test, k=k, keep_seen=keep_seen, seed=seed) for one in everyone]
+    context = _context(everyone, test)
+    reports = [
+        judge(
+            one, test, k=k, keep_seen=keep_seen, context=context, histories=histories, seed=seed
+        )
+        for one in everyone
+    ]
     if len(reports) == 1:
         return _alone(reports[0], metric)
     return compare_reports(reports, metric=metric, baselines=simple, seed=seed)
+
+
+def _context(everyone: Sequence[Recommender], test: Interactions) -> list[str]:
+    check_table(test, "test")
+    read = sorted({column for one in everyone for column in one.context_columns})
+    missing = [column for column in read if column not in test.table.columns]
+    if missing:
+        _log.warning("the test lacks %s, so it is asked without that context", missing)
+    return [column for column in read if column not in missing]
 
 
 def _is_simple(one: Recommender) -> bool:
