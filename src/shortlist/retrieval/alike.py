@@ -1,8 +1,10 @@
 """Users alike by what they state about themselves, and what those users liked.
 
 For someone without a history: their columns (age, occupation, ...) are encoded as the towers do;
-the most similar users of train vote for what they liked, weighted by the cosine. With few
-neighbours this is personal; with all users of equal columns it is popularity by segment.
+the most similar users of train vote for what they liked, weighted by the cosine, and popularity adds
+its ``prior``. With few neighbours this is personal; with all users of equal columns it is popularity
+by segment. The defaults were chosen on new-user splits within train (ML-100K, ML-1M), where an age as a
+``Number``, which says how near two ages are, did better than any ``Bucket`` of it.
 """
 
 from collections.abc import Sequence
