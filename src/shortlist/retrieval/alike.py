@@ -3,8 +3,8 @@
 For someone without a history: their columns (age, occupation, ...) are encoded as the towers do;
 the most similar users of train vote for what they liked, weighted by the cosine, and popularity adds
 its ``prior``. With few neighbours this is personal; with all users of equal columns it is popularity
-by segment. The defaults were chosen on new-user splits within train (ML-100K, ML-1M), where an age as a
-``Number``, which says how near two ages are, did better than any ``Bucket`` of it.
+by segment. The defaults were chosen on new-user splits within train (ML-100K, ML-1M). On ML-100K an age as a
+``Number``, which says how near two ages are, did better there than as a ``Bucket``.
 """
 
 from collections.abc import Sequence
