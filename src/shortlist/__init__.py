@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from shortlist import ranking, retrieval
+    from shortlist import ranking, rerank, retrieval
     from shortlist.data import datasets, split
     from shortlist.data.check import check, diagnose
     from shortlist.data.features import Bucket, Category, Hash, History, Number, Tags, Text
@@ -43,6 +43,7 @@ _HOMES = {
     "load": "recommender",
     "ranking": "",
     "read": "data.read",
+    "rerank": "",
     "retrieval": "",
     "rules": "recommender",
     "split": "data",
@@ -68,6 +69,7 @@ __all__ = [
     "load",
     "ranking",
     "read",
+    "rerank",
     "retrieval",
     "rules",
     "split",

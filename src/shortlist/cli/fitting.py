@@ -65,6 +65,8 @@ def joined(
         name=name,
         metrics={},
         rank_lists=rank_lists,
+        rerank=fitted.rerankers,
+        explore=fitted.explore,
         growth=fitted.growth,
     )
 

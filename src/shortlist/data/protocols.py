@@ -132,6 +132,24 @@ class Ranker(Fittable, AnsweringRanker, Protocol):
 
 
 @runtime_checkable
+class Reranker(Protocol):
+    """Stage 3: the shortlist as a whole."""
+
+    kind: ClassVar[str]
+
+    def rerank(self, snapshot: Snapshot, queries: Queries, listed: TopK, k: int) -> TopK:
+        """(n, m) candidates, best first, to (n, m): the k that are shown come first.
+
+        Scores stay with their items. What must not be shown is left out: -1, behind the others.
+        """
+        ...
+
+    def to_json(self) -> dict[str, Json]:
+        """Its settings, the keywords of its constructor."""
+        ...
+
+
+@runtime_checkable
 class Recommends(Protocol):
     """Anything that evaluation can judge."""
 

@@ -39,6 +39,7 @@ from shortlist.recommender.growth import Growth
 from shortlist.recommender.publishing import publish
 from shortlist.recommender.rules import check_known, rule_from_json
 from shortlist.recommender.tensors import read_tensors, tensor_bytes
+from shortlist.rerank import RERANKERS, Explore
 from shortlist.retrieval import RETRIEVERS
 
 if TYPE_CHECKING:
@@ -149,6 +150,10 @@ def _manifest(recommender: "Recommender", files: dict[str, Json]) -> dict[str, J
         "rules": [
             {"kind": rule.kind, "settings": rule.to_json()} for rule in recommender.rules
         ],
+        "rerank": [
+            {"kind": one.kind, "settings": one.to_json()} for one in recommender.rerankers
+        ],
+        "explore": None if recommender.explore is None else recommender.explore.to_json(),
         "positive": snapshot.positive,
         "lineage": {
             "rows": len(snapshot.histories.item_rows),
@@ -173,6 +178,10 @@ def _insist_rebuildable(recommender: "Recommender") -> None:
             raise BundleError(msg)
     for rule in recommender.rules:
         check_known(rule.kind)
+    for one in recommender.rerankers:
+        if RERANKERS.get(one.kind) is not type(one):
+            msg = f"a bundle cannot hold {type(one).__name__} (kind {one.kind!r}): it could not be rebuilt without running code. It can hold {sorted(RERANKERS)}"
+            raise BundleError(msg)
 
 
 def _contents(recommender: "Recommender") -> dict[str, bytes]:
@@ -259,6 +268,8 @@ def _read(folder: Path, manifest: dict[str, Json]) -> "Recommender":
         candidates=manifest["candidates"],
         name=manifest["name"],
         rank_lists=manifest["rank_lists"],
+        rerank=[_kind(RERANKERS, one["kind"])(**one["settings"]) for one in manifest["rerank"]],
+        explore=None if manifest["explore"] is None else Explore(**manifest["explore"]),
         metrics=manifest["metrics"],
         growth=_growth(folder, manifest["growth"], len(items)),
     )

@@ -10,23 +10,23 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shortlist.data.catalogue import Catalogue
-from shortlist.data.eligible import Eligible
 from shortlist.data.interactions import Interactions, check_table
 from shortlist.data.protocols import (
     AnsweringRanker,
     AnsweringRetriever,
     Json,
     Ranker,
+    Reranker,
     Retriever,
 )
 from shortlist.data.read import read_items
 from shortlist.data.snapshot import Snapshot
-from shortlist.data.topk import TopK
-from shortlist.errors import ConfigError, DataError, LikenessError, NotReadyError
+from shortlist.errors import ConfigError, DataError, NotReadyError
 from shortlist.recommender.growing import refits_at_once, what_it_makes, with_items, with_rows
 from shortlist.recommender.grown import GrownRanker, GrownRetriever
 from shortlist.recommender.growth import Growth
 from shortlist.recommender.rules import Rule, Seen, joint_mask
+from shortlist.rerank import Explore
 from shortlist.retrieval.popularity import Popularity
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ class Joined:
     candidates: int = 200
     name: str = ""
     rank_lists: bool = True
+    rerank: Reranker | Sequence[Reranker] = ()
+    explore: Explore | None = None
     metrics: dict[str, Json] = field(init=False, default_factory=dict)
     _snapshot: Snapshot | None = field(init=False, default=None)
     _growth: Growth | None = field(init=False, default=None)
@@ -71,10 +73,12 @@ class Joined:
         """
         retrievers: tuple[Retriever, ...] = _several(self.retrieve)
         self.retrieve, self.rules = retrievers, _several(self.rules)
+        self.rerank = _several(self.rerank)
         _check_kinds([*retrievers, self.fallback], Retriever, "retriever", "retrieval.EASE()")
         _check_kinds(
             [] if self.rank is None else [self.rank], Ranker, "ranker", "ranking.Biases()"
         )
+        _check_kinds(self.rerank, Reranker, "re-ranker", "rerank.Diverse(0.2)")
         _check_kinds(self.rules, Rule, "rule", "rules.Where('year > 1990')")
         names = [part.name for part in retrievers]
         if not names or len(set(names)) < len(names):
@@ -88,6 +92,9 @@ class Joined:
                 " > " if self.rank_lists else " | "
             )  # beside the lists, for predictions only
             self.name = "+".join(names) + ("" if self.rank is None else second + self.rank.name)
+            last = [one.kind for one in self.rerank]
+            last += [] if self.explore is None else [f"explore by {self.explore.how}"]
+            self.name += f" ~ {'+'.join(last)}" if last else ""
 
     def __repr__(self) -> str:
         ready = repr(self._snapshot) if self._snapshot is not None else "not fitted"
@@ -97,6 +104,11 @@ class Joined:
     def retrievers(self) -> tuple[Retriever, ...]:
         """The retrievers, always as a tuple."""
         return self.retrieve if isinstance(self.retrieve, tuple) else (self.retrieve,)
+
+    @property
+    def rerankers(self) -> tuple[Reranker, ...]:
+        """The re-rankers, always as a tuple."""
+        return self.rerank if isinstance(self.rerank, tuple) else _several(self.rerank)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -154,6 +166,8 @@ class Joined:
         name: str,
         metrics: dict[str, Json],
         rank_lists: bool = True,
+        rerank: Sequence[Reranker] = (),
+        explore: Explore | None = None,
         growth: Growth | None = None,
     ) -> Self:
         """Join parts that are fitted already, on the same rows.
@@ -168,12 +182,16 @@ class Joined:
             name: as for the constructor.
             metrics: figures measured earlier.
             rank_lists: as for the constructor.
+            rerank: as for the constructor.
+            explore: as for the constructor.
             growth: what came after the fit, or None.
 
         Returns:
             A Recommender that answers.
         """
-        joined = cls(retrieve, rank, rules, fallback, candidates, name, rank_lists)
+        joined = cls(
+            retrieve, rank, rules, fallback, candidates, name, rank_lists, rerank, explore
+        )
         joined._snapshot, joined.metrics, joined._growth = snapshot, metrics, growth
         return joined
 
@@ -285,27 +303,6 @@ class Joined:
         return [
             self._grown(part) for part in self.retrievers if getattr(part, "personal", True)
         ]
-
-    def _alike(self, row: NDArray[np.int32], k: int, eligible: Eligible) -> TopK:
-        refused: LikenessError | None = None
-        silent = []
-        for part in self.answering:
-            try:
-                top = part.similar(row, k, eligible)
-            except LikenessError as error:  # the next may know
-                refused = refused or error
-                continue
-            if (top.rows >= 0).any():
-                return top
-            silent.append(part.name)
-        if refused is not None and not silent:
-            raise refused
-        _log.warning(
-            "nothing like %r is known to %s: nobody took it, or nothing else is eligible. Content in retrieve knows items by their description",
-            self.snapshot.item_vocabulary.ids[int(row[0])],
-            ", ".join(silent),
-        )
-        return TopK.nothing(1, k)
 
     def _mask(self, rules: Sequence[Rule]) -> NDArray[np.bool_] | None:
         held = self._standing

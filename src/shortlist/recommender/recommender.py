@@ -10,17 +10,20 @@ from numpy.typing import NDArray
 
 from shortlist.data.eligible import Eligible
 from shortlist.data.interactions import Interactions
+from shortlist.data.protocols import Reranker
 from shortlist.data.queries import Queries
 from shortlist.data.topk import TopK
 from shortlist.data.vocabulary import IdColumn, UserOrItemId, id_series
 from shortlist.errors import ConfigError
 from shortlist.index.select import check_k
 from shortlist.recommender.audience import audience
+from shortlist.recommender.finishing import Finish, pinned
 from shortlist.recommender.joined import Joined
+from shortlist.recommender.likeness import alike
 from shortlist.recommender.matching import match
 from shortlist.recommender.ratings import predict_for_user, predict_pairs
 from shortlist.recommender.reasons import reasons
-from shortlist.recommender.rules import Allow, Deny, Rule, Seen, Where, listed
+from shortlist.recommender.rules import Allow, Deny, Rule, Seen, Where, joint_mask, listed
 from shortlist.recommender.stages import Answer, Stages
 from shortlist.recommender.tables import shortlist_table
 
@@ -39,6 +42,8 @@ class Recommender(Joined):
         candidates: how many items each retriever hands to the next stage.
         name: shown in comparisons; built from the parts where empty.
         rank_lists: whether the ranker orders the lists; False keeps it for predictions only.
+        rerank: what is done to the list as a whole (:mod:`shortlist.rerank`), in this order.
+        explore: draws the last places by lot, with propensities; None draws nothing.
         metrics: figures to keep in the bundle, by protocol; set by whoever evaluated.
     """
 
@@ -56,6 +61,9 @@ class Recommender(Joined):
         deny: Iterable[UserOrItemId] | None = None,
         keep_seen: bool = False,
         explain: bool = False,
+        pin: Iterable[UserOrItemId] = (),
+        rerank: Sequence[Reranker] | None = None,
+        seed: int | None = None,
     ) -> pl.DataFrame:
         """Shortlists, for one user, for many, or for a guest who brings a history.
 
@@ -71,16 +79,22 @@ class Recommender(Joined):
             deny: not these items (ids or unique titles), for this request only.
             keep_seen: whether to leave seen items in.
             explain: whether to say which items of the history speak for each one.
+            pin: ids or unique titles that stand first, in this order, wherever the asker may get
+                them.
+            rerank: instead of the recommender's own re-rankers, for this request only.
+            seed: of this request's exploration; None for that of ``explore``.
 
         Returns:
             One row per place: ``user_id`` (not for guests), ``rank`` from 1, ``item_id``,
             ``title``, ``score`` (of the last stage), ``source`` (the part that proposed it); with
             ``explain`` also ``because``, at most three of ``item_id``, ``title`` and ``share``: the
             share of what speaks for the item in that part, of 1. Empty where the part cannot say.
+            With ``explore`` also ``propensity``, the probability of what the place shows.
 
         Raises:
             ConfigError: not exactly one of ``user``, ``users`` and a guest (``history``,
-                ``about``) is given, or one text stands where a list belongs.
+                ``about``) is given, one text stands where a list belongs, or an item is pinned
+                twice, or pinned and ruled out by the same request.
         """
         guest = history is not None or about is not None
         if (user is not None) + (users is not None) + guest != 1:
@@ -103,7 +117,13 @@ class Recommender(Joined):
         if context is not None:
             asked = pl.DataFrame({name: [value] for name, value in context.items()})
             queries = replace(queries, context=pl.concat([asked] * len(queries)))
-        answer = self.answer(queries, k, rules=rules, keep_seen=keep_seen)
+        finish = Finish(
+            self.rerankers if rerank is None else rerank,
+            self.explore,
+            seed,
+            pinned(self.snapshot, listed("pin", pin), joint_mask(rules, self.snapshot)),
+        )
+        answer = self.answer(queries, k, rules=rules, keep_seen=keep_seen, finish=finish)
         table = self.table(answer, ids)
         if not explain:
             return table
@@ -161,24 +181,31 @@ class Recommender(Joined):
         return self.answer(replace(queries, context=context), k, keep_seen=keep_seen).top
 
     def answer(
-        self, queries: Queries, k: int, *, rules: Sequence[Rule] = (), keep_seen: bool = False
+        self,
+        queries: Queries,
+        k: int,
+        *,
+        rules: Sequence[Rule] = (),
+        keep_seen: bool = False,
+        finish: Finish | None = None,
     ) -> Answer:
-        """The path that everything takes: rules, retrieval, merging, ranking, fallback.
+        """The path that everything takes: rules, retrieval, merging, ranking, fallback, re-ranking.
 
         Args:
             queries: n askers.
             k: how many items each, at least 1.
             rules: further rules for this request.
             keep_seen: whether to leave seen items in.
+            finish: what happens to the list as a whole; None for the recommender's own.
 
         Returns:
             Rows, scores and sources, (n, k) each.
         """
         check_k(k)
         mask = self._mask(rules)
-        exclude = not keep_seen and any(
-            isinstance(rule, Seen) for rule in [*self.rules, *rules]
-        )
+        seen = next((rule for rule in [*rules, *self.rules] if isinstance(rule, Seen)), None)
+        if finish is None:
+            finish = Finish(self.rerankers, self.explore, None, np.empty(0, np.int32))
         stages = Stages(
             self.answering,
             None if self.rank is None or not self.rank_lists else self._ranker(),
@@ -188,14 +215,12 @@ class Recommender(Joined):
         answers = []
         for start in range(0, len(queries), _BLOCK):
             block = queries.slice(start, min(start + _BLOCK, len(queries)))
-            seen = (block.history_rows, block.offsets) if exclude else None
-            answers.append(
-                stages.answer(block, k, Eligible.of(len(block), excluded=seen, mask=mask))
-            )
+            excluded = None if keep_seen or seen is None else seen.excluded(block)
+            may = Eligible.of(len(block), excluded=excluded, mask=mask)
+            answers.append(finish.shown(stages, self.snapshot, block, k, may))
         if not answers:
             return Answer(TopK.nothing(0, k), np.empty((0, k), np.int32), stages.names)
-        top = TopK.stack([one.top for one in answers])
-        return Answer(top, np.concatenate([one.source for one in answers]), stages.names)
+        return Answer.stack(answers)
 
     def table(self, answer: Answer, users: pl.Series | None = None) -> pl.DataFrame:
         """An answer as a table.
@@ -231,7 +256,7 @@ class Recommender(Joined):
         mask = self._mask([] if where is None else [Where(where)])
         mask = other.to_numpy() if mask is None else mask & other.to_numpy()
         wanted = min(k + repeats, self.snapshot.n_items)
-        top = self._alike(row, wanted, Eligible.of(1, mask=mask))
+        top = alike(self.answering, self.snapshot, row, wanted, Eligible.of(1, mask=mask))
         found = self.table(Answer(top, np.zeros_like(top.rows), ("",))).drop("source")
         folded = found.unique("title", keep="first", maintain_order=True).head(k)
         return folded.with_columns(rank=pl.int_range(1, len(folded) + 1, dtype=pl.Int32))

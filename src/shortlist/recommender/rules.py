@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from shortlist.data.expression import Expression
 from shortlist.data.protocols import Json
+from shortlist.data.queries import Queries
 from shortlist.data.snapshot import Snapshot
 from shortlist.data.vocabulary import UserOrItemId
 from shortlist.errors import ConfigError
 
 _log = logging.getLogger(__name__)
+_DAY = 86_400
 
 
 @runtime_checkable
@@ -34,9 +36,38 @@ class Rule(Protocol):
 
 @dataclass(frozen=True)
 class Seen:
-    """Leave out what the asker already has in their history."""
+    """Leave out what the asker already has in their history.
+
+    Attributes:
+        again_after_days: what they took longer ago than this may be answered again, as with things
+            that are bought again; None: never. Rows without a time count as taken just now.
+
+    Raises:
+        ConfigError: the days are not positive.
+    """
 
     kind: ClassVar[str] = "seen"
+
+    again_after_days: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.again_after_days is not None and not self.again_after_days > 0:
+            msg = f"again_after_days must be positive; got {self.again_after_days}"
+            raise ConfigError(msg)
+
+    def excluded(self, queries: Queries) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """What each asker may not get.
+
+        Args:
+            queries: n askers.
+
+        Returns:
+            Flat item rows, -1 for entries that are old enough, and (n + 1,) offsets.
+        """
+        if self.again_after_days is None or queries.history_ages is None:
+            return queries.history_rows, queries.offsets
+        recent = queries.history_ages <= self.again_after_days * _DAY
+        return np.where(recent, queries.history_rows, -1).astype(np.int32), queries.offsets
 
     def mask(self, snapshot: Snapshot) -> None:
         """Depends on the asker, not on the item alone.
@@ -46,12 +77,13 @@ class Seen:
         """
 
     def to_json(self) -> dict[str, Json]:
-        """Nothing to set.
+        """Its setting.
 
         Returns:
-            An empty dictionary.
+            ``{"again_after_days": ...}``, empty where it is None.
         """
-        return {}
+        days = self.again_after_days
+        return {} if days is None else {"again_after_days": days}
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,32 @@ class Answer:
         source: (n, k) int32, the part that proposed each item, a position in ``parts``; -1 where
             no item stands.
         parts: names of the retrievers, then of the fallback.
+        propensity: (n, k) float64 probability with which each place showed what it shows; None
+            where nothing was drawn.
     """
 
     top: TopK
     source: NDArray[np.int32]
     parts: tuple[str, ...]
+    propensity: NDArray[np.float64] | None = None
+
+    @classmethod
+    def stack(cls, answers: Sequence["Answer"]) -> "Answer":
+        """Put the answers to consecutive batches together.
+
+        Args:
+            answers: at least one, all with the same k and parts.
+
+        Returns:
+            One Answer with the askers in order.
+        """
+        drawn = [one.propensity for one in answers if one.propensity is not None]
+        return cls(
+            TopK.stack([one.top for one in answers]),
+            np.concatenate([one.source for one in answers]),
+            answers[0].parts,
+            np.concatenate(drawn) if drawn else None,
+        )
 
 
 @dataclass(frozen=True, eq=False)

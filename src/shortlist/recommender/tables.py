@@ -19,7 +19,7 @@ def shortlist_table(
 
     Returns:
         One row per filled place: ``user_id`` where given, ``rank`` from 1, ``item_id``, ``title``,
-        ``score``, ``source``.
+        ``score``, ``source``, and ``propensity`` where places were drawn by lot.
     """
     line, place = np.nonzero(answer.top.rows >= 0)
     rows = answer.top.rows[line, place]
@@ -30,5 +30,7 @@ def shortlist_table(
         pl.Series("score", answer.top.scores[line, place]),
         pl.Series("source", answer.parts, dtype=pl.String)[answer.source[line, place]],
     ]
+    if answer.propensity is not None:
+        columns.append(pl.Series("propensity", answer.propensity[line, place]))
     asked = [] if users is None else [users[line].alias("user_id")]
     return pl.DataFrame([*asked, *columns])
