@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from shortlist.data.read import read
     from shortlist.errors import ShortlistError
     from shortlist.recommender import Recommender, load, rules, verify
-    from shortlist.selection import compare, evaluate
+    from shortlist.selection import Auto, compare, evaluate, tune
 
 _HOMES = {
+    "Auto": "selection",
     "Bucket": "data.features",
     "Category": "data.features",
     "Hash": "data.features",
@@ -47,10 +48,12 @@ _HOMES = {
     "retrieval": "",
     "rules": "recommender",
     "split": "data",
+    "tune": "selection",
     "verify": "recommender",
 }
 
 __all__ = [
+    "Auto",
     "Bucket",
     "Category",
     "Hash",
@@ -73,6 +76,7 @@ __all__ = [
     "retrieval",
     "rules",
     "split",
+    "tune",
     "verify",
 ]
 

@@ -3,9 +3,10 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shortlist.cli.printing import progress
+from shortlist.cli.printing import heading, progress, show
 from shortlist.errors import DataError
 
 if TYPE_CHECKING:
@@ -240,3 +241,23 @@ def comparison_json(comparison: "Comparison") -> dict[str, Any]:
         **comparison.to_dict(),
         "reports": [report.to_dict() for report in comparison.reports],
     }
+
+
+def show_saved(final: "Recommender", out: Path, version: Path, seconds: float) -> None:
+    """Say what was saved, and what to do with it.
+
+    Args:
+        final: the recommender in the bundle.
+        out: the bundle.
+        version: the folder of the version written.
+        seconds: that it took.
+    """
+    snapshot = final.snapshot
+    size = sum(file.stat().st_size for file in version.rglob("*") if file.is_file())
+    heading("Saved")
+    show(
+        f"{final.name}, fitted on all {len(snapshot.histories.item_rows):,} rows of {snapshot.n_users:,} "
+        f"users and {snapshot.n_items:,} items, in {seconds:.1f} s",
+        f"{out} (version {version.name}, {size / 1e6:.1f} MB)",
+        f"Try: shortlist recommend {out} --user {snapshot.user_vocabulary.ids[0]}",
+    )

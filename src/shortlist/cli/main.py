@@ -25,6 +25,7 @@ from shortlist.cli import (
     recommend,
     similar,
     train,
+    tune,
     update,
     verify,
 )
@@ -85,6 +86,7 @@ for _module in (
     demo,
     check,
     train,
+    tune,
     update,
     recommend,
     similar,

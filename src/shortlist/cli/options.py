@@ -1,7 +1,7 @@
 """Options that several commands share, and how tables are read by them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -69,6 +69,15 @@ OnBadRows = Annotated[
     typer.Option(
         metavar="stop|quarantine",
         help="What to do about rows that cannot be used; quarantine writes them to a side file.",
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A setting of the retriever, such as l2=250; ease.l2=250 where there are several. "
+        "May be repeated.",
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Of all that is random.")]
@@ -174,4 +183,38 @@ def read_table(
         columns=named,
         positive=positive,
         on_bad_rows=on_bad_rows,
+    )
+
+
+def held_back(
+    data: "Interactions",
+    validation: str | None,
+    holdout: str | None,
+    seed: int,
+    reading: dict[str, Any],
+) -> "tuple[Interactions, Interactions, dict[str, Any]]":
+    """What is learned from, and what chooses and judges.
+
+    Args:
+        data: all rows.
+        validation: a table, or None.
+        holdout: by name, or None.
+        seed: of the lot.
+        reading: how the table is read.
+
+    Returns:
+        The rows to learn from, those held back, and what to say of them.
+    """
+    import shortlist as sl
+
+    if validation is not None:
+        held = read_table(validation, **reading)
+        leaks = "Unknown: it depends on how the two files were made."
+        return data, held, {"name": "validation file", "leaks": leaks, "rows": len(held)}
+    parts = sl.split.holdout(data, holdout, seed=seed)
+    name = holdout or ("latest" if data.timestamps is not None else "random")
+    return (
+        parts.train,
+        parts.test,
+        {"name": name, "leaks": parts.leaks, "rows": len(parts.test)},
     )

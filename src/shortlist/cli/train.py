@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shortlist.cli.choosing import choose
 from shortlist.cli.files import check_out_folder
 from shortlist.cli.fitting import (
     check_learnable,
@@ -16,9 +17,10 @@ from shortlist.cli.fitting import (
     ranker_gap,
     ranker_verdict,
     rating_errors_beside_bias,
+    show_saved,
     timed,
 )
-from shortlist.cli.models import RANKERS, RETRIEVERS, make_recommender
+from shortlist.cli.models import AUTO, RANKERS, RETRIEVERS, make_recommender
 from shortlist.cli.options import (
     TABLE,
     AsJson,
@@ -27,8 +29,10 @@ from shortlist.cli.options import (
     OnBadRows,
     Positive,
     Seed,
+    Settings,
     UsersFile,
     exactly_one,
+    held_back,
     read_table,
 )
 from shortlist.cli.printing import as_json, comparison_of, heading, key_of, sentence, show
@@ -72,7 +76,8 @@ def train(
         typer.Option(
             metavar="NAME[,NAME]",
             help=f"Among {', '.join(RETRIEVERS)}; several are merged by rank. EASE by default: it "
-            "takes seconds, needs no torch, and on the bundled data nothing is shown to beat it.",
+            "takes seconds, needs no torch, and on the bundled data nothing is shown to beat it. auto "
+            "tries what applies and keeps the best, or the simplest not shown to be worse.",
         ),
     ] = "ease",
     rank: Annotated[
@@ -83,6 +88,11 @@ def train(
             "order of predicted rating, unless the rows held back show that this makes them worse. "
             "None by default.",
         ),
+    ] = None,
+    settings: Settings = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(help="With --retrieve auto: time for trying methods; 120 by default."),
     ] = None,
     keep_seen: Annotated[
         bool,
@@ -104,7 +114,14 @@ def train(
     """
     started = time.perf_counter()
     check_out_folder(out)
-    rec = make_recommender(retrieve, rank, seed, keep_seen=keep_seen)
+    rec = None
+    if retrieve != AUTO:
+        rec = make_recommender(retrieve, rank, seed, keep_seen=keep_seen, settings=settings)
+    exactly_one(
+        "--seconds is for --retrieve auto, which chooses a retriever alone: leave --rank and --set out there",
+        (rec is None and rank is None and not settings)
+        or (rec is not None and seconds is None),
+    )
     exactly_one(
         "give --validation or --holdout, not both: one set of rows chooses",
         validation is None or holdout is None,
@@ -112,7 +129,19 @@ def train(
     reading = {"column": column, "positive": positive, "on_bad_rows": on_bad_rows}
     data = read_table(train, items=items, users=users, **reading)  # type: ignore[arg-type]
     check_learnable(data, train, rank)
-    learned, held, protocol = _held_back(data, validation, holdout, seed, reading)
+    if rec is None:
+        choose(
+            data,
+            None if validation is None else read_table(validation, **reading),  # type: ignore[arg-type]
+            out,
+            json=json,
+            seconds=120.0 if seconds is None else seconds,
+            holdout=holdout,
+            keep_seen=keep_seen,
+            seed=seed,
+        )
+        return
+    learned, held, protocol = held_back(data, validation, holdout, seed, reading)
     check_learnable(held, validation or f"{train} that are held back", rank)
     protocol["keep_seen"] = keep_seen
     with timed(f"fitting {rec.name} on {len(learned):,} rows"):
@@ -143,28 +172,6 @@ def train(
         )
     else:
         _print(final, rec.name, protocol, figures, out, version, seconds)
-
-
-def _held_back(
-    data: "Interactions",
-    validation: str | None,
-    holdout: str | None,
-    seed: int,
-    reading: dict[str, Any],
-) -> "tuple[Interactions, Interactions, dict[str, Any]]":
-    import shortlist as sl
-
-    if validation is not None:
-        held = read_table(validation, **reading)
-        leaks = "Unknown: it depends on how the two files were made."
-        return data, held, {"name": "validation file", "leaks": leaks, "rows": len(held)}
-    parts = sl.split.holdout(data, holdout, seed=seed)
-    name = holdout or ("latest" if data.timestamps is not None else "random")
-    return (
-        parts.train,
-        parts.test,
-        {"name": name, "leaks": parts.leaks, "rows": len(parts.test)},
-    )
 
 
 def _figures(
@@ -253,12 +260,4 @@ def _print(
         )
     for note in comparison.reports[0].notes:
         show(f"Note: {note}.")
-    heading("Saved")
-    snapshot = final.snapshot
-    size = sum(file.stat().st_size for file in version.rglob("*") if file.is_file())
-    show(
-        f"{final.name}, fitted on all {len(snapshot.histories.item_rows):,} rows of {snapshot.n_users:,} "
-        f"users and {snapshot.n_items:,} items, in {seconds:.1f} s",
-        f"{out} (version {version.name}, {size / 1e6:.1f} MB)",
-        f"Try: shortlist recommend {out} --user {snapshot.user_vocabulary.ids[0]}",
-    )
+    show_saved(final, out, version, seconds)

@@ -1,5 +1,8 @@
-"""Fits and chooses: evaluation and comparison with baselines beside."""
+"""Fits and chooses: evaluation and comparison with baselines beside, Auto, tuning."""
 
+from shortlist.selection.auto import Auto
 from shortlist.selection.judging import compare, evaluate
+from shortlist.selection.methods import METHODS
+from shortlist.selection.tuning import Tuned, tune
 
-__all__ = ["compare", "evaluate"]
+__all__ = ["METHODS", "Auto", "Tuned", "compare", "evaluate", "tune"]

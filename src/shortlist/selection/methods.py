@@ -1,0 +1,113 @@
+"""The methods that are tried and tuned: in the order of their simplicity, with the settings worth searching."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from shortlist.data.protocols import Json, Retriever
+from shortlist.errors import ConfigError, closest
+from shortlist.retrieval import RETRIEVERS
+
+
+@dataclass(frozen=True)
+class Span:
+    """The numbers that a setting may take.
+
+    Attributes:
+        low: the least.
+        high: the most.
+        log: whether a factor matters more than a difference.
+        whole: whether only whole numbers count.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+    def holds(self, value: object) -> bool:
+        """Say whether a value lies within.
+
+        Args:
+            value: any.
+
+        Returns:
+            True for a number from ``low`` to ``high``.
+        """
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The values that a setting may take.
+
+    Attributes:
+        values: plain, in any order.
+    """
+
+    values: tuple[Json, ...]
+
+    def holds(self, value: object) -> bool:
+        """Say whether a value is among them.
+
+        Args:
+            value: any.
+
+        Returns:
+            True for one of ``values``.
+        """
+        return value in self.values
+
+
+Space = Mapping[str, Span | Choice]
+
+# Simple before complicated: of methods that are not shown to differ, the first is kept.
+_ALL: Mapping[str, Space] = {
+    "popularity": {
+        "by": Choice(("count", "recent")),
+        "half_life_days": Span(3, 1000, log=True),
+    },
+    "neighbours": {},
+    "ease": {"l2": Span(10, 5000, log=True)},
+    "als": {},
+    "graph-filter": {},
+    "next-item": {},
+    "blend": {},
+    "two-tower": {
+        "dim": Span(16, 256, log=True, whole=True),
+        "learning_rate": Span(3e-4, 3e-2, log=True),
+        "dropout": Span(0.0, 0.7),
+        "weight_decay": Span(1e-3, 0.3, log=True),
+        "batch_size": Choice((512, 1024, 2048, 4096)),
+    },
+    "sequence": {},
+}
+METHODS: Mapping[str, Space] = {
+    name: space for name, space in _ALL.items() if name in RETRIEVERS
+}
+
+
+def make_method(name: str, seed: int, **settings: Json) -> Retriever:
+    """A retriever by its name.
+
+    Args:
+        name: as on the command line.
+        seed: for those that take one.
+        **settings: others than its defaults.
+
+    Returns:
+        An unfitted retriever.
+
+    Raises:
+        ConfigError: no such method, or no such setting of it.
+    """
+    if name not in RETRIEVERS:
+        known = list(RETRIEVERS)
+        msg = f"no method {name!r}; choose among {', '.join(known)}.{closest(name, known)}"
+        raise ConfigError(msg)
+    kind = RETRIEVERS[name]
+    known = [one.name for one in fields(kind) if one.init]  # type: ignore[arg-type]
+    for setting in settings:
+        if setting not in known:
+            msg = f"{name} has no setting {setting!r}; it has {', '.join(known)}.{closest(setting, known)}"
+            raise ConfigError(msg)
+    return kind(**({"seed": seed} if "seed" in known else {}) | settings)
