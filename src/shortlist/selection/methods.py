@@ -66,7 +66,11 @@ _ALL: Mapping[str, Space] = {
         "by": Choice(("count", "recent")),
         "half_life_days": Span(3, 1000, log=True),
     },
-    "neighbours": {},
+    "neighbours": {
+        "weighting": Choice(("cosine", "bm25")),
+        "neighbours": Span(10, 1000, log=True, whole=True),
+        "shrinkage": Span(0, 50),
+    },
     "ease": {"l2": Span(10, 5000, log=True)},
     "als": {},
     "graph-filter": {},
