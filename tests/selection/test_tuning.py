@@ -9,7 +9,7 @@ import pytest
 
 import shortlist as sl
 import shortlist.evaluation.judge
-from shortlist.data.split import Parts
+from shortlist.data.parts import Parts
 from shortlist.errors import ConfigError
 from shortlist.selection import tuning
 from shortlist.selection.methods import Choice, Span
