@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from shortlist.data.interactions import Interactions
     from shortlist.data.read import read
     from shortlist.errors import ShortlistError
+    from shortlist.evaluation.off_policy import off_policy
     from shortlist.recommender import Recommender, load, rules, verify
-    from shortlist.selection import Auto, compare, evaluate, tune
+    from shortlist.selection import Auto, compare, evaluate, gate, tune
 
 _HOMES = {
     "Auto": "selection",
@@ -41,7 +42,9 @@ _HOMES = {
     "datasets": "data",
     "diagnose": "data.check",
     "evaluate": "selection",
+    "gate": "selection",
     "load": "recommender",
+    "off_policy": "evaluation.off_policy",
     "ranking": "",
     "read": "data.read",
     "rerank": "",
@@ -69,7 +72,9 @@ __all__ = [
     "datasets",
     "diagnose",
     "evaluate",
+    "gate",
     "load",
+    "off_policy",
     "ranking",
     "read",
     "rerank",

@@ -96,3 +96,28 @@ def test_compare_bundles_of_one_name(run: Run, bundle: Path, folder: Path) -> No
         "popularity",
         "ease",
     ]
+
+
+def test_the_gate_says_worse_by_its_exit_code(
+    run: Run, bundle: Path, folder: Path, tmp_path: Path
+) -> None:
+    plain = tmp_path / "plain.bundle"
+    data = sl.read(folder / "train.csv", items=folder / "movies.csv")
+    old = sl.rules.Where("year < 1970")  # that nobody wants only
+    sl.Recommender(sl.retrieval.Popularity(), rules=[sl.rules.Seen(), old]).fit(data).save(
+        plain
+    )
+    test = ["--test", folder / "test.csv", "--k", 10]
+    code, out, _ = run("evaluate", plain, *test, "--against", bundle, "--fail-if-worse")
+    assert code == 1, out
+    assert "is worse than" in " ".join(out.split())
+    code, out, _ = run("evaluate", plain, *test, "--against", bundle, "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert told["worse"] is True
+    assert told["verdict"].startswith(f"{plain} is worse than {bundle}: ndcg@10 -")
+    code, _, _ = run("evaluate", bundle, *test, "--against", plain, "--fail-if-worse")
+    assert code == 0
+    code, _, err = run("evaluate", bundle, *test, "--fail-if-worse")
+    assert code == 2
+    assert "go with --against" in err
