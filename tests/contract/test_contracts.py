@@ -10,7 +10,16 @@ from shortlist.data.features import Bucket, Category, Hash, History, Number, Tag
 from shortlist.data.protocols import Ranker, Retriever
 from shortlist.index.exact import ExactIndex
 from shortlist.ranking import Biases, RatingNetwork
-from shortlist.retrieval import EASE, Alike, Blend, Content, Neighbours, Popularity, TwoTower
+from shortlist.retrieval import (
+    EASE,
+    Alike,
+    Blend,
+    Content,
+    Neighbours,
+    Popularity,
+    SequenceTower,
+    TwoTower,
+)
 from shortlist.testing import (
     EXACT_INDEX_CHECKS,
     EXPLAIN_CHECKS,
@@ -65,6 +74,7 @@ RETRIEVERS: dict[str, Callable[[], Retriever]] = {
         hard_negatives=5,
         extra_negatives=10,
     ),
+    "sequence tower": partial(SequenceTower, dim=8, layers=1, length=6, epochs=2),
     "deep towers": partial(
         TwoTower,
         dim=8,
@@ -79,6 +89,7 @@ RETRIEVERS: dict[str, Callable[[], Retriever]] = {
 }
 EXPLAINING = (
     "towers of features",
+    "sequence tower",
     "blend of two",
     "blend of ranks",
 )  # models of the table above whose explain() is not a sum

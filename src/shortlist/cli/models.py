@@ -17,6 +17,7 @@ RETRIEVERS: Mapping[str, str] = {
     "ease": "EASE",
     "neighbours": "Neighbours",
     "two-tower": "TwoTower",
+    "sequence": "SequenceTower",
     "content": "Content",
     "blend": "Blend",
 }

@@ -32,6 +32,10 @@ _PLAIN = (
     ("Name it when reading", "Name it with --column"),
     ("put EASE or TwoTower first in retrieve", "train with --retrieve ease or two-tower"),
     ("the folder that save() or --out wrote", "the folder that train --out wrote"),
+    (
+        "Name the column of times when reading, or use EASE or TwoTower, which",
+        "Name the column of times with --column, or --retrieve ease or two-tower, which",
+    ),
     ("Popularity and EASE do without", "--retrieve popularity and ease do without"),
     ("Biases does without", "--rank bias does without"),
     ("; call fit(train) first, or load a bundle", ""),

@@ -1,5 +1,6 @@
 """Losses that pull a query towards the item chosen, away from the items not chosen."""
 
+import math
 from typing import Any
 
 import torch
@@ -131,6 +132,77 @@ def hard_negative_softmax(
     rows = rows.scatter(1, pair_item[:, None], -torch.inf)
     negatives = rows.topk(min(hardest, rows.shape[1]), dim=1).values  # (batch, hardest)
     loss = torch.logsumexp(torch.cat([own[:, None], negatives], dim=1), dim=1) - own
+    return _mean(loss, weights)
+
+
+def full_softmax(
+    queries: Tensor,
+    items: Tensor,
+    targets: Tensor,
+    *,
+    weights: Tensor | None = None,
+    chunk_cells: int = _CELLS,
+) -> Tensor:
+    """Cross-entropy over the whole catalogue, whose logits are made in chunks and never stored.
+
+    Args:
+        queries: (n, dim).
+        items: (n_items, dim).
+        targets: (n,) int64 item rows.
+        weights: (n,) weights of the queries, >= 0; None weighs all alike.
+        chunk_cells: logits held at a time; changes memory and speed, not the value.
+
+    Returns:
+        Scalar: the weighted mean of ``logsumexp_j(q_i . v_j) - q_i . v_target``, in nats.
+    """
+    return in_batch_softmax(
+        queries,
+        items,
+        torch.arange(len(queries), device=queries.device),
+        targets,
+        item_counts=torch.ones_like(
+            items[:, 0]
+        ),  # each item is one column, the target's as well
+        weights=weights,
+        mask_repeats=False,
+        chunk_cells=chunk_cells,
+    )
+
+
+def sampled_softmax(
+    queries: Tensor,
+    items: Tensor,
+    targets: Tensor,
+    drawn: Tensor,
+    *,
+    n_items: int,
+    weights: Tensor | None = None,
+) -> Tensor:
+    """Cross-entropy over the target and some items drawn evenly, which stand for all the others.
+
+    Each of m draws stands for ``n_items / m`` items, whose log is added to its logit: logQ for even
+    draws. A draw that is the query's own target is no negative. So the sum of exponentials is, on
+    average, that of the whole catalogue.
+
+    Args:
+        queries: (n, dim).
+        items: (v, dim) the items that are met.
+        targets: (n,) int64 positions in ``items``.
+        drawn: (m,) int64 positions in ``items``, shared by all queries; at least one.
+        n_items: what they are drawn from.
+        weights: (n,) weights of the queries, >= 0; None weighs all alike.
+
+    Returns:
+        Scalar: the weighted mean loss, in nats.
+    """
+    own = (queries * items[targets]).sum(dim=1)  # (n,)
+    others = queries @ items[drawn].T + math.log(n_items / len(drawn))  # (n, m)
+    others = others.masked_fill(drawn[None, :] == targets[:, None], -torch.inf)
+    loss = torch.logsumexp(torch.cat([own[:, None], others], dim=1), dim=1) - own
+    return _mean(loss, weights)
+
+
+def _mean(loss: Tensor, weights: Tensor | None) -> Tensor:
     if weights is None:
         return loss.mean()
     norm = weights.sum().clamp(min=torch.finfo(loss.dtype).tiny)  # all may weigh 0

@@ -9,10 +9,21 @@ from shortlist.retrieval.content import Content
 from shortlist.retrieval.ease import EASE
 from shortlist.retrieval.neighbours import Neighbours
 from shortlist.retrieval.popularity import Popularity
+from shortlist.retrieval.sequence import SequenceTower
 from shortlist.retrieval.two_tower import TwoTower
 
 RETRIEVERS: Mapping[str, type[Retriever]] = {
-    kind.name: kind for kind in (Popularity, EASE, Neighbours, TwoTower, Content, Alike, Blend)
+    kind.name: kind
+    for kind in (
+        Popularity,
+        EASE,
+        Neighbours,
+        TwoTower,
+        SequenceTower,
+        Content,
+        Alike,
+        Blend,
+    )
 }
 
 __all__ = [
@@ -23,5 +34,6 @@ __all__ = [
     "Content",
     "Neighbours",
     "Popularity",
+    "SequenceTower",
     "TwoTower",
 ]

@@ -56,17 +56,28 @@ class EmbeddingTable:
         """
         columns, inside = np.unique(lines.indices, return_inverse=True)
         device = self.weight.device
-        touched = torch.from_numpy(columns.astype(np.int64)).to(device)
-        leaf = self.weight[touched].requires_grad_()
-        self._leaves.append((touched, leaf))
         return F.embedding_bag(
             torch.from_numpy(inside.astype(np.int64)).to(device),
-            leaf,
+            self.take(columns),
             torch.from_numpy(lines.indptr.astype(np.int64)).to(device),
             mode="sum",
             per_sample_weights=torch.from_numpy(lines.data).to(device),
             include_last_offset=True,
         )
+
+    def take(self, rows: NDArray[np.integer]) -> Tensor:
+        """Rows of the table.
+
+        Args:
+            rows: (n,) distinct rows.
+
+        Returns:
+            (n, dim), which gathers their gradient.
+        """
+        touched = torch.from_numpy(rows.astype(np.int64)).to(self.weight.device)
+        leaf = self.weight[touched].requires_grad_()
+        self._leaves.append((touched, leaf))
+        return leaf
 
     def start_from(self, rows: NDArray[np.int32], vectors: NDArray[np.float32]) -> None:
         """Start some rows of the table from given vectors.

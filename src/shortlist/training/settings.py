@@ -211,6 +211,61 @@ class RatingSettings(TrainingSettings):
             raise ConfigError(msg)
 
 
+@dataclass(kw_only=True)
+class SequenceSettings(TrainingSettings):
+    """A transformer over the history.
+
+    Attributes:
+        batch_size: windows of a history per step.
+        unknown_share: share of a history's items that are hidden in training.
+        dim: width of the vectors; a multiple of ``heads``.
+        layers: transformer blocks.
+        heads: attentions per block.
+        length: how many of the latest items are read; longer histories are cut into such windows to
+            train on.
+        negatives: items drawn per step that stand for the whole catalogue in the softmax; 0 takes
+            the whole catalogue; None does so up to 20,000 items and draws 1,024 beyond.
+        memory: of the running mean of the weights that answers, a share per step; 0 answers with
+            the weights themselves.
+        bf16: whether products of matrices are taken in bfloat16 while training, on processors that can.
+    """
+
+    dim: int = 64
+    layers: int = 2
+    heads: int = 2
+    length: int = 50
+    negatives: int | None = None
+    memory: float = 0.995
+    bf16: bool = True
+    batch_size: int = 64
+    epochs: int = 30
+    patience: int = 3
+    weight_decay: float = 0.01
+    dropout: float = 0.1
+    unknown_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: a setting is out of range.
+        """
+        super().__post_init__()
+        for name in ("dim", "layers", "heads", "length"):
+            if not _whole(getattr(self, name), least=1):
+                msg = f"{name} must be at least 1; got {getattr(self, name)}. It is a whole number"
+                raise ConfigError(msg)
+        if self.dim % self.heads:
+            msg = f"dim must be a multiple of heads; got {self.dim} and {self.heads}"
+            raise ConfigError(msg)
+        if self.negatives is not None and not _whole(self.negatives, least=0):
+            msg = f"negatives must not be negative; got {self.negatives}. 0 takes the whole catalogue"
+            raise ConfigError(msg)
+        if not 0 <= self.memory < 1:
+            msg = f"memory is a share, at least 0 and below 1; got {self.memory}"
+            raise ConfigError(msg)
+
+
 def _whole(value: object, *, least: int) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         return False
