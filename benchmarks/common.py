@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,14 +16,30 @@ _PACKAGES = ("shortlist", "numpy", "scipy", "polars", "torch", "onnxruntime")
 
 def parse_data(description: str) -> Path:
     """Read ``--data``: the folder that holds ``splits/ml100k_train.parquet`` and the like."""
+    return parse_jobs(description, ())[0]
+
+
+def parse_jobs(description: str, jobs: Sequence[str]) -> tuple[Path, list[str]]:
+    """Read ``--data``, and ``--only JOB ...``: which jobs to run again; all of them without."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--data", type=Path, required=True, help="folder with the larger data sets"
     )
-    data: Path = parser.parse_args().data
+    if jobs:
+        parser.add_argument(
+            "--only", nargs="+", choices=jobs, default=jobs, help="keep other jobs' results"
+        )
+    given = parser.parse_args()
+    data: Path = given.data
     if not data.is_dir():
         parser.error(f"--data {data} is no folder; it should hold splits/ml100k_train.parquet")
-    return data
+    return data, list(given.only) if jobs else []
+
+
+def written(name: str) -> dict[str, Any]:
+    """Results that :func:`write` kept; none where there are none."""
+    path = RESULTS / f"{name}.json"
+    return dict(json.loads(path.read_text())["results"]) if path.exists() else {}
 
 
 def machine() -> dict[str, Any]:

@@ -11,7 +11,6 @@ recs = []
 for ranker in (
     sl.ranking.RatingNetwork(
         item=["item_id", "genres", sl.Bucket("year", 10)],
-        dropout=0.4,
         epochs=6,
         batch_size=4096,
         learning_rate=0.006,

@@ -76,6 +76,19 @@ def test_the_unknown_get_no_bias_by_hand() -> None:
     assert_allclose(model.predict(nobody, np.array([[-1]])), [[3.0]])  # the mean of 5, 3, 1
 
 
+def test_a_row_of_weight_two_counts_as_two_and_of_none_not_at_all() -> None:
+    rows, _ = planted_ratings(users=8, items=6, share=1.0, noise=0.5)
+    weight = np.random.default_rng(0).integers(0, 3, len(rows))
+    weighted = Interactions(rows.table.with_columns(weight=pl.Series(weight.astype(float))))
+    repeated = Interactions(rows.table[np.repeat(np.arange(len(rows)), weight)])
+    asked = np.arange(6, dtype=np.int32)[None].repeat(8, 0)
+    found, want = (
+        Biases().fit(train).predict(Snapshot.of(train).queries(range(8)), asked)
+        for train in (weighted, repeated)
+    )
+    assert_allclose(found, want, atol=1e-5)
+
+
 def test_a_guest_who_brings_ratings_gets_a_bias_by_hand() -> None:
     model = Biases(l2_user=1, l2_item=1e9).fit(ONE)  # no item biases to speak of
     guest = Queries(

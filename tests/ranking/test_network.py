@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,10 +38,46 @@ def test_a_planted_world_is_learned() -> None:
     assert rmse(Biases(l2_user=0.1, l2_item=0.1).fit(train), train, test) < 0.2 * spread
 
 
+def test_what_a_network_adds_stands_beside_the_biases() -> None:
+    # one epoch of vanishing steps leaves the network as it starts: features and head near 0
+    pytest.importorskip("torch")
+    rows, _ = planted_ratings()
+    model = tiny(epochs=1, learning_rate=1e-9).fit(rows)
+    asked = np.array([[0, 1, -1], [2, 0, 5], [3, -1, 1]], np.int32)
+    queries = Snapshot.of(rows).queries([0, 1, "nobody"])
+    added = model.predict(queries, asked) - Biases().fit(rows).predict(queries, asked)
+    assert np.ptp(added) < 0.1
+    guest = replace(queries.slice(2, 3), **rated_history([4, 2], [5.0, 5.0]))
+    fan = model.predict(guest, asked[:1]) - model.predict(queries.slice(2, 3), asked[:1])
+    assert (fan > 0.1).all()  # who rates high gets high ratings
+
+
+def test_a_side_that_does_not_declare_its_id_has_no_bias() -> None:
+    pytest.importorskip("torch")
+    world = small_world(positive=None)
+    model = tiny(user=["town"], item=["genres"], epochs=1).fit(world)
+    queries = Snapshot.of(world).queries(world.users["user_id"][:12])  # type: ignore[index]
+    predicted = model.predict(queries, np.zeros((12, 1), np.int32))
+    towns = world.users["town"][:12].to_list()  # type: ignore[index]
+    assert len({*np.round(predicted[:, 0], 5).tolist()}) == len({*towns}) < 12
+
+
+def rated_history(items: list[int], ratings: list[float]) -> dict[str, Any]:
+    return {
+        "history_rows": np.array(items, np.int32),
+        "offsets": np.array([0, len(items)]),
+        "history_liked": np.ones(len(items), bool),
+        "history_ages": None,
+        "history_ratings": np.array(ratings, np.float32),
+    }
+
+
 def test_features_carry_what_ids_cannot() -> None:
     pytest.importorskip("torch")
     world = small_world(positive=None)
-    model = tiny(user=["town"], item=["genres"], epochs=30, learning_rate=0.02).fit(world)
+    model = tiny(
+        user=["town"], item=["genres"], epochs=30, learning_rate=0.02, dropout=0.2
+    ).fit(world)
     users = pl.DataFrame({"town": ["town 0", "town 1"]})
     guest = Snapshot.of(world).guest([])
     asked = [

@@ -30,7 +30,7 @@ def settings(**changes: Any) -> RatingSettings:
 def fit(train: Interactions, validate: Pairs | None = None, **changes: Any) -> Any:
     chosen = settings(**changes)
     sides = encode_all(train, chosen.user, chosen.item, liked_only=False)
-    return train_rating(chosen, train, *sides, validate)
+    return train_rating(chosen, train, np.array(train.ratings), *sides, validate)
 
 
 def test_the_loss_falls_below_that_of_the_mean() -> None:
@@ -44,7 +44,10 @@ def test_the_figure_is_the_rmse_with_a_minus_sign() -> None:
     train, _ = planted_ratings()
     chosen = settings()
     made = _Trainer(
-        chosen, train, *encode_all(train, chosen.user, chosen.item, liked_only=False)
+        chosen,
+        train,
+        np.array(train.ratings),
+        *encode_all(train, chosen.user, chosen.item, liked_only=False),
     )
     rows = np.array([0, -1, 3], np.int32), np.array([2, 4, -1], np.int32)
     pairs = (*rows, np.array([3.0, 4.0, 5.0], np.float32))
@@ -76,7 +79,10 @@ def test_the_unknown_is_trained_where_ids_are_hidden() -> None:
     train, _ = planted_ratings()
     chosen = settings(unknown_share=0.3)
     made = _Trainer(
-        chosen, train, *encode_all(train, chosen.user, chosen.item, liked_only=False)
+        chosen,
+        train,
+        np.array(train.ratings),
+        *encode_all(train, chosen.user, chosen.item, liked_only=False),
     )
     user, item, _, _ = fit(train, unknown_share=0.3)
     for start, learned in zip(made.tables, (user, item), strict=True):
@@ -90,7 +96,10 @@ def test_rows_that_weigh_nothing_teach_nothing() -> None:
     plain: dict[str, Any] = {"unknown_share": 0.0, "weight_decay": 0.0, "optimizer": "adagrad"}
     chosen = settings(**plain)
     made = _Trainer(
-        chosen, train, *encode_all(train, chosen.user, chosen.item, liked_only=False)
+        chosen,
+        train,
+        np.array(train.ratings),
+        *encode_all(train, chosen.user, chosen.item, liked_only=False),
     )
     user, *_ = fit(train, **plain)
     row = train.user_vocabulary.rows(["u3"])

@@ -57,7 +57,7 @@ class Biases:
         """Solve for the biases.
 
         Args:
-            train: rows with ratings.
+            train: rows with ratings; a row of weight w counts as w rows.
             validate: not used: there is nothing to choose.
 
         Returns:
@@ -66,19 +66,18 @@ class Biases:
         ratings = np.asarray(train.having("rating").ratings, np.float64)
         users, items = train.user_rows, train.item_rows
         n_users, n_items = len(train.user_vocabulary), len(train.item_vocabulary)
-        mean = float(ratings.mean()) if len(ratings) else 0.0
+        counts = np.ones(len(ratings)) if train.weights is None else train.weights
+        mean = float(np.average(ratings, weights=counts)) if counts.any() else 0.0
         rest = ratings - mean
-        per_user = np.bincount(users, minlength=n_users) + self.l2_user
-        per_item = np.bincount(items, minlength=n_items) + self.l2_item
+        per_user = np.bincount(users, counts, minlength=n_users) + self.l2_user
+        per_item = np.bincount(items, counts, minlength=n_items) + self.l2_item
         user_bias, item_bias = np.zeros(n_users), np.zeros(n_items)
         for _ in range(_SWEEPS):
             before = item_bias
-            item_bias = (
-                np.bincount(items, rest - user_bias[users], minlength=n_items) / per_item
-            )
-            user_bias = (
-                np.bincount(users, rest - item_bias[items], minlength=n_users) / per_user
-            )
+            left = counts * (rest - user_bias[users])
+            item_bias = np.bincount(items, left, minlength=n_items) / per_item
+            left = counts * (rest - item_bias[items])
+            user_bias = np.bincount(users, left, minlength=n_users) / per_user
             if np.abs(item_bias - before).max(initial=0) < _STILL:
                 break
         self._mean, self._users, self._items = (
@@ -115,6 +114,26 @@ class Biases:
             guest = np.bincount(asker, rest, minlength=len(queries)) / (count + self.l2_user)
             user = np.where(queries.user_rows < 0, guest, user)
         return (mean + user[:, None] + self._items[rows]).astype(np.float32)
+
+    def residuals(
+        self,
+        ratings: NDArray[np.float32],
+        user_rows: NDArray[np.int32],
+        item_rows: NDArray[np.int32],
+    ) -> NDArray[np.float32]:
+        """What the biases leave of ratings.
+
+        Args:
+            ratings: (n,).
+            user_rows: (n,) who gave them; -1 is unknown.
+            item_rows: (n,) to what; -1 is unknown.
+
+        Returns:
+            (n,) float32.
+        """
+        mean = self._fitted_mean()
+        expected = mean + self._users[user_rows] + self._items[item_rows]
+        return (ratings - expected).astype(np.float32)
 
     def rank(self, queries: Queries, candidates: Candidates) -> TopK:
         """Candidates by predicted rating.

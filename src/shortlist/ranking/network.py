@@ -1,7 +1,10 @@
 """A rating network: embeddings of user and item side by side, dense layers, one number.
 
 The ranking model of the TensorFlow Recommenders tutorials, with dropout, weight decay and early
-stopping. Training needs torch; what answers is numpy and an ONNX graph.
+stopping, and beside user and item biases: ``r = mu + b_u + b_i + network(user, item)``. The biases
+are solved for first (see :class:`shortlist.ranking.Biases`), so that an item with three ratings is
+pulled towards the mean by the right amount; the network learns what they leave. A side that does
+not declare its id has no bias. Training needs torch; what answers is numpy and an ONNX graph.
 """
 
 from dataclasses import dataclass, field, fields, replace
@@ -19,10 +22,12 @@ from shortlist.data.ragged import times_table
 from shortlist.data.sides import Side, encode_all
 from shortlist.data.topk import Candidates, TopK
 from shortlist.errors import DataError, MissingExtraError, NotReadyError
+from shortlist.ranking.biases import Biases
 from shortlist.ranking.order import order_by
 from shortlist.training.settings import Epoch, RatingSettings
 
 _PAIRS = 1 << 15  # pairs through the layers at a time
+_TO_ZERO = 1e12  # ratings' worth of pull: no bias for a side that does not declare its id
 
 
 @dataclass(eq=False, kw_only=True)
@@ -55,7 +60,10 @@ class RatingNetwork(RatingSettings):
         except ImportError as error:
             msg = f"training RatingNetwork needs torch ({error}): pip install 'shortlist[torch]'. Biases does without"
             raise MissingExtraError(msg) from None
-        train.having("rating")
+        absent = (("l2_user", "user_id", self.user), ("l2_item", "item_id", self.item))
+        pulls = {pull: _TO_ZERO for pull, name, side in absent if name not in side}
+        biases = Biases(**pulls).fit(train)
+        left = biases.residuals(np.array(train.ratings), train.user_rows, train.item_rows)
         sides, static = encode_all(train, self.user, self.item, liked_only=False)
         pairs = None
         if validate is not None:
@@ -66,14 +74,17 @@ class RatingNetwork(RatingSettings):
                 train.user_vocabulary.rows(validate.table["user_id"]),
                 train.item_vocabulary.rows(validate.table["item_id"]),
             )
-            pairs = (*rows, np.array(validate.having("rating").ratings))
+            pairs = (
+                *rows,
+                biases.residuals(np.array(validate.having("rating").ratings), *rows),
+            )
         user_table, item_table, graph, self.epochs_run = train_rating(
-            self, train, sides, static, pairs
+            self, train, left, sides, static, pairs
         )
         items = np.asarray(static[1].astype(np.float64) @ item_table.astype(np.float64)).astype(
             np.float32
         )
-        self._fit = _Fitted(sides, user_table, items, graph)
+        self._fit = _Fitted(sides, user_table, items, graph, biases)
         self.chosen_epoch = kept_epoch(self.epochs_run)
         return self
 
@@ -89,7 +100,7 @@ class RatingNetwork(RatingSettings):
         """Predicted ratings.
 
         Args:
-            queries: n askers.
+            queries: n askers; someone unknown with a rated history gets a bias from it.
             rows: (n, m) item rows; -1 is an unknown item.
 
         Returns:
@@ -108,7 +119,7 @@ class RatingNetwork(RatingSettings):
             ratings[some] = fitted.head(
                 pairs
             )  # float64 inside, rounded: the same bits in any batch
-        return ratings.reshape(rows.shape)
+        return fitted.biases.predict(queries, rows) + ratings.reshape(rows.shape)
 
     def rank(self, queries: Queries, candidates: Candidates) -> TopK:
         """Candidates by predicted rating.
@@ -134,15 +145,18 @@ class RatingNetwork(RatingSettings):
         settings["layers"] = list(self.layers)
         epochs = [[e.number, e.loss, e.validation] for e in self.epochs_run]
         sides = [side.to_json() for side in fitted.sides]
+        biases = fitted.biases.state()
         config = {
             "settings": settings,
+            "biases": biases.config,
             "sides": sides,
             "epochs": epochs,
             "chosen_epoch": self.chosen_epoch,
         }
         return State(
             config,
-            {"user_table": fitted.user_table, "items": fitted.items},
+            {"user_table": fitted.user_table, "items": fitted.items}
+            | {f"{name}_biases": array for name, array in biases.arrays.items()},
             {"layers": fitted.graph},
         )
 
@@ -162,10 +176,12 @@ class RatingNetwork(RatingSettings):
         model.epochs_run = [Epoch(*record) for record in state.config["epochs"]]
         model.chosen_epoch = state.config["chosen_epoch"]
         user, item = (Side.from_json(side) for side in state.config["sides"])
-        arrays = {name: np.asarray(array, np.float32) for name, array in state.arrays.items()}
-        model._fit = _Fitted(
-            (user, item), arrays["user_table"], arrays["items"], state.graphs["layers"]
+        users, items = (
+            np.asarray(state.arrays[name], np.float32) for name in ("user_table", "items")
         )
+        parts = {name: state.arrays[f"{name}_biases"] for name in ("users", "items")}
+        biases = Biases.from_state(State(state.config["biases"], parts))
+        model._fit = _Fitted((user, item), users, items, state.graphs["layers"], biases)
         return model
 
     def _fitted(self) -> "_Fitted":
@@ -184,9 +200,11 @@ class _Fitted:
         user_table: NDArray[np.float32],
         items: NDArray[np.float32],
         graph: bytes,
+        biases: Biases,
     ) -> None:
         self.sides = sides
         self.user_table = user_table
         self.items = items
         self.graph = graph
+        self.biases = biases
         self.head = run_graph(graph)

@@ -32,6 +32,7 @@ Pairs = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
 def train_rating(
     settings: RatingSettings,
     train: Interactions,
+    targets: NDArray[np.float32],
     sides: tuple[Side, Side],
     static: tuple[sp.csr_array, sp.csr_array],
     validate: Pairs | None,
@@ -40,17 +41,18 @@ def train_rating(
 
     Args:
         settings: of the network and the training.
-        train: rows with ratings.
+        train: rows.
+        targets: (rows,) what to predict of each: its rating, or what a simpler model left of it.
         sides: features of users and of items.
         static: (n_users + 1, ...) and (n_items + 1, ...) encoded features, the last line unknown.
-        validate: user rows, item rows (-1: unknown) and ratings whose RMSE chooses the epoch; None
+        validate: user rows, item rows (-1: unknown) and targets whose RMSE chooses the epoch; None
             runs all epochs.
 
     Returns:
         The user table, the item table, the layers as ONNX, and a record of the epochs, whose
         validation figure is the RMSE with a minus sign.
     """
-    trainer = _Trainer(settings, train, sides, static)
+    trainer = _Trainer(settings, train, targets, sides, static)
     best: list[Kept] = []
 
     def keep() -> None:
@@ -79,6 +81,7 @@ class _Trainer:
         self,
         settings: RatingSettings,
         train: Interactions,
+        targets: NDArray[np.float32],
         sides: tuple[Side, Side],
         static: tuple[sp.csr_array, sp.csr_array],
     ) -> None:
@@ -86,7 +89,7 @@ class _Trainer:
         self.sides = sides
         self.static = static
         self.rows = (train.user_rows, train.item_rows)
-        self.ratings = torch.from_numpy(np.array(train.ratings))
+        self.targets = torch.from_numpy(targets)
         self.weights = (
             None if train.weights is None else torch.from_numpy(np.array(train.weights))
         )
@@ -100,7 +103,7 @@ class _Trainer:
             EmbeddingTable(side.columns, settings.dim, settings, generator, self.device)
             for side in sides
         ]
-        mean = float(self.ratings.mean()) if len(train) else 0.0
+        mean = float(self.targets.mean()) if len(train) else 0.0
         self.head = RatingHead(
             settings.dim,
             settings.layers,
@@ -122,7 +125,7 @@ class _Trainer:
             )
             pooled.append(table.pool(lines)[torch.from_numpy(inverse).to(self.device)])
         predicted = self.head(torch.cat(pooled, dim=1))  # (batch,)
-        error = F.mse_loss(predicted, self.ratings[batch].to(self.device), reduction="none")
+        error = F.mse_loss(predicted, self.targets[batch].to(self.device), reduction="none")
         weights = None if self.weights is None else self.weights[batch].to(self.device)
         if weights is None:
             loss = error.mean()

@@ -186,10 +186,10 @@ class RatingSettings(TrainingSettings):
     layers: Sequence[int] = (256, 64)
     cross_layers: int = 0
     cross_rank: int = 0
-    dropout: float = 0.2
+    dropout: float = 0.4
     learning_rate: float = 0.001
     epochs: int = 60
-    patience: int = 4
+    patience: int = 10  # what biases leave is found late: the first epochs seem not to help
 
     def __post_init__(self) -> None:
         """Check the ranges.
