@@ -1,6 +1,6 @@
 """How much each of several retrievers should count: weights that put held-back rows highest."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,9 @@ _CALM = 60  # Cormack, Clarke and Buettcher, "Reciprocal Rank Fusion", SIGIR 200
 _LEVEL = 1e-6  # a line that varies less than this, relative to its size, says nothing
 _ASKERS = 2_000  # whose rows choose; more would cost time and change nothing
 _CELLS = 1 << 22  # scores levelled at a time: 32 MB
-_STEPS = (1 / 4, 1 / 8, 1 / 16)  # of weight, moved from one part to another
-_WAY = (0, 1 / 4, 1 / 2, 3 / 4, 1)  # from equal weights to the best
+_STEPS = (1 / 4, 1 / 8)  # of weight, moved from one part to another
+_RESAMPLES = 16
+_LEAST = 1 / 32  # of weight that is worth asking a part for
 
 
 def level_scores(scores: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -209,35 +210,41 @@ def _block(
 
 
 def best_weights(asked: Proposals, *, k: int) -> tuple[float, ...]:
-    """The weights nearest to equal ones that are within noise of the best.
+    """The mean of the weights that are best for the askers drawn again, several times.
 
-    The best are found by climbing, moving weight between two parts at a time. Best weights fit the
-    noise of the rows that chose them as well, and equal ones do not: so of the points from equal to
-    best, the first is taken that falls short by no more than one standard error, by asker.
+    The best weights fit the noise of the rows that chose them. Where several are as good, resamples
+    disagree and their mean lies between them; where one part is needed, all resamples say so
+    (Breiman, "Bagging Predictors", Machine Learning 1996).
 
     Args:
         asked: what the parts propose.
         k: length of the lists whose NDCG counts.
 
     Returns:
-        One weight per part, summing to 1.
+        One weight per part, summing to 1; none between 0 and 1/32.
     """
-    equal = np.full(len(asked.levels), 1 / len(asked.levels))
-    best = _climbed(asked, equal, k)
-    top = asked.ndcg(best, k)
-    for share in _WAY:
-        weights = equal + share * (best - equal)
-        short = top - asked.ndcg(weights, k)
-        if short.mean() <= short.std() / np.sqrt(len(short)):
-            break
-    return tuple(float(weight) for weight in weights)
+    parts, known = len(asked.levels), dict[bytes, NDArray[np.float64]]()
+
+    def values(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        key = weights.round(6).tobytes()
+        if key not in known:
+            known[key] = asked.ndcg(weights, k)
+        return known[key]
+
+    n = len(values(np.full(parts, 1 / parts)))
+    rng = np.random.default_rng(0)
+    found = np.zeros(parts)
+    for _ in range(_RESAMPLES):
+        drawn = np.bincount(rng.integers(0, n, n), minlength=n) / n
+        found += _climbed(lambda weights, drawn=drawn: float(values(weights) @ drawn), parts)  # type: ignore[misc]
+    found /= _RESAMPLES
+    found[found < _LEAST] = 0.0
+    return tuple((found / found.sum()).tolist())
 
 
-def _climbed(asked: Proposals, equal: NDArray[np.float64], k: int) -> NDArray[np.float64]:
-    def worth(weights: NDArray[np.float64]) -> float:
-        return float(asked.ndcg(weights, k).mean())
-
-    starts = [equal, *np.eye(len(equal))]
+def _climbed(worth: Callable[[NDArray[np.float64]], float], parts: int) -> NDArray[np.float64]:
+    # from equal weights, or from one part alone, moving weight between two parts at a time
+    starts = [np.full(parts, 1 / parts), *np.eye(parts)]
     values = [worth(start) for start in starts]
     weights: NDArray[np.float64] = starts[int(np.argmax(values))]
     value = max(values)
@@ -246,8 +253,8 @@ def _climbed(asked: Proposals, equal: NDArray[np.float64], k: int) -> NDArray[np
         while better:
             moves = [
                 _moved(weights, give, take, step)
-                for give in range(len(equal))
-                for take in range(len(equal))
+                for give in range(parts)
+                for take in range(parts)
                 if give != take and weights[give] > 0
             ]
             tried = [worth(move) for move in moves]
