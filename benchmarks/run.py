@@ -12,6 +12,7 @@ SCRIPTS = (
     "tutorials",
     "tutorial_speed",
     "evaluation_speed",
+    "next_item",
 )
 
 

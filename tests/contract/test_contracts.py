@@ -16,6 +16,7 @@ from shortlist.retrieval import (
     Blend,
     Content,
     Neighbours,
+    NextItem,
     Popularity,
     SequenceTower,
     TwoTower,
@@ -43,6 +44,7 @@ RETRIEVERS: dict[str, Callable[[], Retriever]] = {
     "neighbours": PERSONAL["neighbours"],
     "neighbours by BM25": partial(Neighbours, weighting="bm25", neighbours=5),
     "towers": partial(TwoTower, dim=8, epochs=3, batch_size=128),
+    "next item": partial(NextItem, l2=10.0, ease_l2=10.0),
     "popular": Popularity,
     "best rated": partial(Popularity, by="rating", min_count=3),
     "recent": partial(Popularity, by="recent"),
@@ -88,6 +90,7 @@ RETRIEVERS: dict[str, Callable[[], Retriever]] = {
     ),
 }
 EXPLAINING = (
+    "next item",
     "towers of features",
     "sequence tower",
     "blend of two",

@@ -3,6 +3,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from numpy.testing import assert_allclose
 
 from shortlist.data.queries import Queries
 from shortlist.errors import ShapeError
@@ -32,6 +33,22 @@ def test_liked_matrix_counts_an_item_once() -> None:
     want = [[0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]]
     assert queries().liked_matrix(4).toarray().tolist() == want
     assert queries().liked_counts.tolist() == [2, 0, 1]
+
+
+def test_recency_counts_steps_back_among_what_counts() -> None:
+    # asker 0: item 2 (earlier entry), 1 disliked, 0, 2: steps 1 and 0; asker 1 has nothing
+    asked = Queries(
+        np.array([0, 1], np.int32),
+        np.array([2, 1, 0, 2], np.int32),
+        np.array([0, 4, 4]),
+        np.array([True, False, True, True]),
+    )
+    half = np.log(2)
+    assert_allclose(asked.recency(half), [0, 0, 0.5, 1])
+    assert_allclose(asked.recent_matrix(3, half).toarray(), [[0.5, 0, 1], [0, 0, 0]])
+    assert asked.recency(10.0).tolist() == [0, 0, 0, 1]  # exp(-10) is too little to count
+    for plain in (asked.recent_matrix(3, 0.0), asked.liked_matrix(3)):
+        assert plain.toarray().tolist() == [[1, 0, 1], [0, 0, 0]]
 
 
 def test_liked_matrix_of_the_last_ones() -> None:

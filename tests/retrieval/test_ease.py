@@ -134,6 +134,41 @@ def test_the_users_form_keeps_the_contract_of_its_state(
     check_retriever(lambda: EASE(l2=10.0))
 
 
+@pytest.mark.parametrize("by_users", [False, True])
+def test_a_ridge_for_each_item_in_both_forms(
+    by_users: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if by_users:
+        small_form_only(monkeypatch)
+    train, matrix = world(6, 15, 30)
+    taken = np.maximum(matrix.sum(axis=0), 1)
+    ridges = 5 * (taken / taken.mean()) ** 0.5
+    precision = np.linalg.inv(matrix.T @ matrix + np.diag(ridges))
+    want = matrix @ (np.eye(30) - precision / np.diag(precision)[None, :])
+    model = EASE(l2=5, power=0.5).fit(train)
+    assert ("own" in model.state().arrays) == by_users
+    assert_allclose(scores(model, train), want, atol=3e-5)
+    assert_allclose(scores(EASE.from_state(model.state()), train), scores(model, train))
+
+
+@pytest.mark.parametrize("by_users", [False, True])
+def test_a_history_that_is_forgotten_step_by_step(
+    by_users: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if by_users:
+        small_form_only(monkeypatch)
+    train, matrix = world(7, 15, 30)
+    model = EASE(l2=5, decay=np.log(2)).fit(train)  # each step back counts half
+    guest = Snapshot.of(train).guest([9, 4, 9, 20])  # 9 counts at its latest
+    history = np.zeros(30)
+    history[[4, 9, 20]] = [1 / 4, 1 / 2, 1]
+    assert_allclose(model.score_all(guest)[0], history @ solved(matrix, 5), atol=1e-5)
+    rows = np.arange(30, dtype=np.int32)[None]
+    added = model.explain(guest, rows)
+    assert_array_equal(added[0], np.zeros(30))
+    assert_allclose(added.sum(axis=0), model.score(guest, rows)[0], atol=1e-5)
+
+
 def test_what_would_not_fit_into_memory_is_refused_beforehand() -> None:
     train, _ = world(5, 10, 20)
     with pytest.raises(
@@ -146,3 +181,9 @@ def test_what_would_not_fit_into_memory_is_refused_beforehand() -> None:
 def test_settings_out_of_range(l2: float) -> None:
     with pytest.raises(ConfigError, match="must be positive"):
         EASE(l2=l2)
+
+
+@pytest.mark.parametrize("wrong", [{"decay": -0.1}, {"decay": np.inf}, {"power": np.nan}])
+def test_weights_out_of_range(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="decay must be 0 or more and power finite"):
+        EASE(**wrong)

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from shortlist.data.ragged import binary_matrix
 from shortlist.errors import ShapeError
 
+LIGHTEST = 1e-4  # what weighs less, of a history that is forgotten step by step, is left out
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Queries:
@@ -90,8 +92,10 @@ class Queries:
     def counted(self) -> NDArray[np.bool_]:
         """(len(history_rows),) liked, and the asker's latest liked entry of its item."""
         at = np.flatnonzero(self.history_liked)[::-1]  # latest first
-        pairs = np.stack([self.askers[at], self.history_rows[at].astype(np.int64)])
-        _, first = np.unique(pairs, axis=1, return_index=True)
+        n_items = int(self.history_rows.max(initial=0)) + 1
+        _, first = np.unique(
+            self.askers[at] * n_items + self.history_rows[at], return_index=True
+        )
         latest = np.zeros(len(self.history_rows), bool)
         latest[at[first]] = True
         return latest
@@ -113,6 +117,41 @@ class Queries:
             recent = np.arange(len(rows)) >= ends - last
             query, rows = query[recent], rows[recent]
         return binary_matrix(query, rows, (len(self), n_items))
+
+    def recency(self, decay: float) -> NDArray[np.float32]:
+        """How much each entry weighs: ``exp(-decay * steps)``, steps back from the latest that counts.
+
+        Args:
+            decay: 0 for entries that weigh the same, whatever their order.
+
+        Returns:
+            (len(history_rows),) float32; 0 for entries that do not count, or weigh less than ``LIGHTEST``.
+        """
+        counts = np.bincount(self.askers[self.counted], minlength=len(self))
+        at = np.flatnonzero(self.counted)
+        steps = np.cumsum(counts)[self.askers[at]] - 1 - np.arange(len(at))
+        weights = np.exp(-decay * steps)
+        entries = np.zeros(len(self.history_rows), np.float32)
+        entries[at] = np.where(weights < LIGHTEST, 0.0, weights)
+        return entries
+
+    def recent_matrix(self, n_items: int, decay: float) -> sp.csr_array:
+        """The liked histories, each item by its :meth:`recency`.
+
+        Args:
+            n_items: number of columns.
+            decay: per step back in the history; 0 gives :meth:`liked_matrix`.
+
+        Returns:
+            (n, n_items) float32 CSR, sorted columns.
+        """
+        weights = self.recency(decay)
+        at = np.flatnonzero(weights)
+        matrix = sp.csr_array(
+            (weights[at], (self.askers[at], self.history_rows[at])), shape=(len(self), n_items)
+        )
+        matrix.sort_indices()
+        return matrix
 
     def signed_matrix(self, n_items: int, *, others: float) -> sp.csr_array:
         """The histories as a matrix of likes and dislikes.

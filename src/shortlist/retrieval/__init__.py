@@ -8,6 +8,7 @@ from shortlist.retrieval.blend import Blend
 from shortlist.retrieval.content import Content
 from shortlist.retrieval.ease import EASE
 from shortlist.retrieval.neighbours import Neighbours
+from shortlist.retrieval.next_item import NextItem
 from shortlist.retrieval.popularity import Popularity
 from shortlist.retrieval.sequence import SequenceTower
 from shortlist.retrieval.two_tower import TwoTower
@@ -17,6 +18,7 @@ RETRIEVERS: Mapping[str, type[Retriever]] = {
     for kind in (
         Popularity,
         EASE,
+        NextItem,
         Neighbours,
         TwoTower,
         SequenceTower,
@@ -33,6 +35,7 @@ __all__ = [
     "Blend",
     "Content",
     "Neighbours",
+    "NextItem",
     "Popularity",
     "SequenceTower",
     "TwoTower",

@@ -7,6 +7,10 @@ users by items, minimise ``|X - X B|^2 + l2 |B|^2`` over B with a zero diagonal.
 B is items by items. Where there are fewer users than items, the same model has a smaller form: by
 Woodbury ``P = (I - X' M) / l2`` with ``M = (l2 I + X X')^-1 X``, users by items, and nothing of the
 size of B is ever made.
+
+Two things may be weighted. With ``power``, item i pays ``l2 (n_i / mean n)^power`` for its weights, n
+being its users: at 0.5 items that many took no longer drown the others. With ``decay``, an item that
+lies t steps back in the asker's history counts ``exp(-decay t)`` when answering; B stays what it is.
 """
 
 from dataclasses import dataclass, field
@@ -35,12 +39,16 @@ class EASE(DenseRetriever):
 
     Attributes:
         l2: strength of the regularisation; larger leans towards popular items.
+        decay: how fast a history is forgotten when answering, per step back; 0: not at all.
+        power: how the regularisation grows with an item's users; 0: the same for all.
         max_gigabytes: memory the fit may use; a catalogue that needs more is refused beforehand.
     """
 
     name: ClassVar[str] = "ease"
 
     l2: float = 300.0
+    decay: float = 0.0
+    power: float = 0.0
     max_gigabytes: float = 6.0
     _weights: NDArray[np.float32] | None = field(init=False, repr=False, default=None)
     _own: NDArray[np.float32] | None = field(init=False, repr=False, default=None)
@@ -56,6 +64,12 @@ class EASE(DenseRetriever):
         if not self.l2 > 0 or not self.max_gigabytes > 0:
             msg = (
                 f"l2 and max_gigabytes must be positive; got {self.l2} and {self.max_gigabytes}"
+            )
+            raise ConfigError(msg)
+        if not 0 <= self.decay < np.inf or not np.isfinite(self.power):
+            msg = (
+                f"decay must be 0 or more and power finite; got {self.decay} and {self.power}. "
+                "EASE(decay=0, power=0) is the plain model"
             )
             raise ConfigError(msg)
 
@@ -86,10 +100,12 @@ class EASE(DenseRetriever):
                 f"{self.max_gigabytes}. Use TwoTower, leave rare items out, or raise max_gigabytes"
             )
             raise ConfigError(msg)
+        taken = np.maximum(matrix.sum(axis=0), 1)
+        ridges = (taken / taken.mean()) ** self.power  # relative to l2
         if by_users:
-            self._fit_by_users(matrix)
+            self._fit_by_users(matrix, ridges)
         else:
-            self._fit_by_items(matrix)
+            self._fit_by_items(matrix, ridges)
         self._users_of = None
         return self
 
@@ -114,7 +130,7 @@ class EASE(DenseRetriever):
             (n, n_items) float32.
         """
         weights = self._fitted()
-        history = queries.liked_matrix(self.n_items)
+        history = queries.recent_matrix(self.n_items, self.decay)
         # sparse times dense adds line by line, in order: the same bits whatever stands beside it
         if self._items_of is None or self._own is None:
             return np.asarray(history @ weights, np.float32)
@@ -127,7 +143,8 @@ class EASE(DenseRetriever):
             some = slice(start, start + step)
             scores[:, some] = shared @ np.ascontiguousarray(weights[:, some])
         line = np.repeat(np.arange(len(queries)), np.diff(history.indptr))
-        scores[line, history.indices] -= self._own[history.indices]  # B has a zero diagonal
+        # B has a zero diagonal
+        scores[line, history.indices] -= history.data * self._own[history.indices]
         return scores
 
     def explain(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -140,7 +157,7 @@ class EASE(DenseRetriever):
         Returns:
             (len(queries.history_rows), m) float32; an asker's entries sum to the score.
         """
-        return each_alone(self, queries, rows)
+        return each_alone(self, queries, rows) * queries.recency(self.decay)[:, None]
 
     def state(self) -> State:
         """Everything needed to answer.
@@ -154,8 +171,10 @@ class EASE(DenseRetriever):
                 "own": self._own,
                 "offsets": self._items_of.indptr,
                 "items": self._items_of.indices,
+                "shares": self._items_of.data,
             }
-        return State({"l2": self.l2, "max_gigabytes": self.max_gigabytes}, arrays)
+        names = ("l2", "decay", "power", "max_gigabytes")
+        return State({name: getattr(self, name) for name in names}, arrays)
 
     @classmethod
     def from_state(cls, state: State) -> Self:
@@ -171,34 +190,36 @@ class EASE(DenseRetriever):
         model._weights = np.asarray(state.arrays["weights"], np.float32)
         if "own" in state.arrays:
             model._own = np.asarray(state.arrays["own"], np.float32)
-            items = np.asarray(state.arrays["items"])
-            model._items_of = sp.csr_array(
-                (np.ones(len(items), np.float32), items, np.asarray(state.arrays["offsets"])),
-                shape=model._weights.shape,
+            shares, items, offsets = (
+                np.asarray(state.arrays[name]) for name in ("shares", "items", "offsets")
             )
+            model._items_of = sp.csr_array((shares, items, offsets), shape=model._weights.shape)
         return model
 
-    def _fit_by_items(self, matrix: sp.csr_array) -> None:
+    def _fit_by_items(self, matrix: sp.csr_array, ridges: NDArray[np.float64]) -> None:
         gram = (matrix.T @ matrix).toarray()
-        gram[np.diag_indices_from(gram)] += self.l2
+        gram[np.diag_indices_from(gram)] += self.l2 * ridges
         precision = _inverse(gram)
         precision /= -np.diag(precision)[None, :]
         precision[np.diag_indices_from(precision)] = 0.0
         self._weights, self._own, self._items_of = precision.astype(np.float32), None, None
 
-    def _fit_by_users(self, matrix: sp.csr_array) -> None:
-        gram = (matrix @ matrix.T).toarray()
+    def _fit_by_users(self, matrix: sp.csr_array, ridges: NDArray[np.float64]) -> None:
+        # items over the root of their ridge turn (X'X + l2 R)^-1 into the plain form
+        roots = np.sqrt(ridges)
+        even = matrix.copy()
+        even.data /= roots[even.indices]
+        gram = (even @ even.T).toarray()
         gram[np.diag_indices_from(gram)] += self.l2
         factor = scipy.linalg.cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
         solved = scipy.linalg.cho_solve(
-            factor, matrix.toarray(), overwrite_b=True, check_finite=False
+            factor, even.toarray(), overwrite_b=True, check_finite=False
         )
-        covered = np.asarray(
-            matrix.multiply(solved).sum(axis=0)
-        ).ravel()  # diag(X' M) = 1 - l2 diag(P)
-        self._weights = (solved / (1 - covered)).astype(np.float32)
+        covered = even.multiply(solved).sum(axis=0).ravel()  # diag(X' M) = 1 - l2 diag(P)
+        self._weights = (solved / ((1 - covered) / roots)).astype(np.float32)
         self._own = (covered / (1 - covered)).astype(np.float32)
-        self._items_of = matrix.astype(np.float32)
+        even.data /= roots[even.indices]
+        self._items_of = even.astype(np.float32)
 
     @property
     def n_items(self) -> int:
