@@ -45,7 +45,7 @@ def test_recency_counts_steps_back_among_what_counts() -> None:
     )
     half = np.log(2)
     assert_allclose(asked.recency(half), [0, 0, 0.5, 1])
-    assert_allclose(asked.recent_matrix(3, half).toarray(), [[0.5, 0, 1], [0, 0, 0]])
+    assert_allclose(asked.recent_matrix(3, half).toarray(), np.array([[0.5, 0, 1], [0, 0, 0]]))
     assert asked.recency(10.0).tolist() == [0, 0, 0, 1]  # exp(-10) is too little to count
     for plain in (asked.recent_matrix(3, 0.0), asked.liked_matrix(3)):
         assert plain.toarray().tolist() == [[1, 0, 1], [0, 0, 0]]
