@@ -88,11 +88,20 @@ class Kinds:
     word: str = ""
     one: Literal["a", "b"] = "a"
     several: tuple[int, ...] = ()
+    speeds: tuple[float, ...] = ()
     thing: Any = None
 
 
 def test_values_are_read_as_the_setting_holds_them() -> None:
-    given = ["whole=3", "real=none", "flag=True", "word=x=y", "one=b", "several=64,32"]
+    given = [
+        "whole=3",
+        "real=none",
+        "flag=True",
+        "word=x=y",
+        "one=b",
+        "several=64,32",
+        "speeds=.5, 1",
+    ]
     assert read_settings(Kinds, "it", given) == {
         "whole": 3,
         "real": None,
@@ -100,6 +109,7 @@ def test_values_are_read_as_the_setting_holds_them() -> None:
         "word": "x=y",
         "one": "b",
         "several": [64, 32],
+        "speeds": [0.5, 1.0],
     }
     for wrong, message in (
         ("whole=1.5", "must be a whole number"),

@@ -118,6 +118,29 @@ def test_rows_without_times_are_held_back_by_lot() -> None:
     assert auto.why.startswith("popularity is kept (ndcg@10 .")
 
 
+def test_who_needs_times_is_left_out_without_them() -> None:
+    data = films()
+    timeless = Interactions(data.table.drop("timestamp"), data.catalogue)
+    auto = Auto(methods=["next-item"]).fit(timeless)
+    remark = auto.table["remark"][1]
+    assert remark.startswith("left out: ")
+    assert "time" in remark
+    assert auto.recommender.name == "popularity"
+
+
+def test_a_blend_is_made_again_where_something_better_came_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = {"poor": EASE(l2=1e7), "fair": EASE(l2=1e5), "good": EASE(l2=300)}
+    among(monkeypatch, **known)
+    order = ("popularity", "poor", "fair", "blend", "good")
+    monkeypatch.setattr(shortlist.selection.auto, "METHODS", {name: {} for name in order})
+    names = Auto().fit(films()).table["method"].to_list()
+    assert names == ["popularity", "poor", "fair", "blend of fair and poor", "good", names[-1]]
+    assert names[-1].startswith("blend of ")
+    assert "good" in names[-1]
+
+
 def test_rows_of_which_nothing_can_be_learned() -> None:
     data = films()
     with pytest.raises(DataError, match="counts as liked"):

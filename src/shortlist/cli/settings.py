@@ -55,7 +55,9 @@ def _value(kind: Any, text: str, what: str) -> Any:
     if isinstance(origin, type) and issubclass(tuple, origin):
         words = [word.strip() for word in text.split(",") if word.strip()]
         inside = get_args(kind)[0]
-        return [_number(inside, word, what) if inside is int else word for word in words]
+        return [
+            _number(inside, word, what) if inside in {int, float} else word for word in words
+        ]
     if kind in {int, float}:
         return _number(kind, text, what)
     if kind is bool:

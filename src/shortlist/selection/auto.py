@@ -71,8 +71,9 @@ class Outcome:
 class Auto:
     """Tries methods in the order of their simplicity within a budget of time.
 
-    Each is fitted on a part of the rows and judged on those held back. A blend of the two best comes
-    last; it learns its weights on rows held back from what it may see. Of all that are not shown to
+    Each is fitted on a part of the rows and judged on those held back. After the closed forms comes a
+    blend of the two best, and again in the end if they are others by then; it learns its weights on
+    rows held back from what it may see. Of all that are not shown to
     be worse than the best, by the paired interval, the simplest is kept and fitted again on everything.
 
     Attributes:
@@ -214,35 +215,52 @@ class Auto:
 
     def _turns(self, learned: Interactions, held: Interactions) -> Iterator[Tried]:
         until = time.perf_counter() + self.seconds
-        wanted = [name for name in METHODS if self.methods is None or name in self.methods]
         judged: list[Tried] = []
-        single = [name for name in wanted if name not in {Popularity.name, Blend.name}]
-        for name in (Popularity.name, *single):
-            if judged and time.perf_counter() >= until:
-                yield Tried(name, (name,), remark=_LATE)
+        blended: tuple[str, ...] = ()
+        for name in METHODS:
+            if (
+                name != Popularity.name
+                and self.methods is not None
+                and name not in self.methods
+            ):
                 continue
-            retriever = make_method(name, self.seed)
-            one = self._try(name, (name,), retriever, learned, held, validate=held)
+            if judged and time.perf_counter() >= until:
+                one = Tried(name, (name,), remark=_LATE)
+            elif name == Blend.name:
+                blended = self._two_best(judged)
+                one = self._try_blend(blended, judged, learned, held)
+            else:
+                retriever = make_method(name, self.seed)
+                one = self._try(name, (name,), retriever, learned, held, validate=held)
             judged += [one] if one.report is not None else []
             yield one
-        if Blend.name not in wanted:
-            return
-        able = [one for one in judged if one.name != Popularity.name]
-        if time.perf_counter() >= until:
-            yield Tried(Blend.name, (Blend.name,), remark=_LATE)
-        elif len(able) < _PAIR:
-            remark = "left out: fewer than two methods to blend have a figure"
-            yield Tried(Blend.name, (Blend.name,), remark=remark)
-        else:
-            yield self._try_blend(able, learned, held)
+        # what came after the blend may be better than what is in it
+        better = self._two_best(judged)
+        if blended and better != blended and time.perf_counter() < until:
+            yield self._try_blend(better, judged, learned, held)
+
+    def _two_best(self, judged: Sequence[Tried]) -> tuple[str, ...]:
+        single = [
+            one for one in judged if one.parts == (one.name,) and one.name != Popularity.name
+        ]
+        best = sorted(single, key=lambda one: -self._value(one))[:_PAIR]
+        return tuple(sorted(one.name for one in best))
 
     def _try_blend(
-        self, able: Sequence[Tried], learned: Interactions, held: Interactions
+        self,
+        names: tuple[str, ...],
+        judged: Sequence[Tried],
+        learned: Interactions,
+        held: Interactions,
     ) -> Tried:
-        best = sorted(able, key=lambda one: -self._value(one))[:_PAIR]
-        parts = [one.fitted.retrievers[0].settled() for one in best if one.fitted is not None]
+        if len(names) < _PAIR:
+            remark = "left out: fewer than two methods to blend have a figure"
+            return Tried(Blend.name, (Blend.name,), remark=remark)
+        fitted = {one.name: one.fitted for one in judged}
+        parts = [
+            rec.retrievers[0].settled() for name in names if (rec := fitted[name]) is not None
+        ]
         blend = Blend(parts, holdout=self.holdout, seed=self.seed)
-        names = tuple(one.name for one in best)
         # not shown the rows held back: weights learned on them would flatter it
         name = f"blend of {' and '.join(names)}"
         return self._try(name, (Blend.name, *names), blend, learned, held, validate=None)

@@ -72,9 +72,30 @@ _ALL: Mapping[str, Space] = {
         "shrinkage": Span(0, 50),
     },
     "ease": {"l2": Span(10, 5000, log=True)},
-    "als": {},
-    "graph-filter": {},
-    "next-item": {},
+    "als": {
+        "dim": Span(8, 512, log=True, whole=True),
+        "unobserved": Span(0.01, 2, log=True),
+        "l2": Span(0.003, 1, log=True),
+    },
+    "graph-filter": {
+        "user_power": Span(0, 1),
+        "item_power": Span(0, 1),
+        "balance": Span(-0.5, 0.5),
+        "sharpen": Span(0, 20),
+        "low_pass": Span(0, 1),
+        "rank": Span(16, 512, log=True, whole=True),
+    },
+    "next-item": {
+        "targets": Span(1, 40, log=True, whole=True),
+        "target_decay": Span(0, 1),
+        "l2": Span(10, 3000, log=True),
+        "odds": Span(0, 1),
+        "odds_decay": Span(0, 1),
+        "popularity": Span(0, 1),
+        "ease": Span(0, 2),
+        "ease_decay": Span(0, 1),
+        "ease_l2": Span(30, 3000, log=True),
+    },
     "blend": {},
     "two-tower": {
         "dim": Span(16, 256, log=True, whole=True),
@@ -83,7 +104,12 @@ _ALL: Mapping[str, Space] = {
         "weight_decay": Span(1e-3, 0.3, log=True),
         "batch_size": Choice((512, 1024, 2048, 4096)),
     },
-    "sequence": {},
+    "sequence": {
+        "dim": Choice((32, 64, 128)),
+        "layers": Span(1, 4, whole=True),
+        "dropout": Span(0, 0.5),
+        "learning_rate": Span(3e-4, 1e-2, log=True),
+    },
 }
 METHODS: Mapping[str, Space] = {
     name: space for name, space in _ALL.items() if name in RETRIEVERS
