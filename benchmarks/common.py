@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -62,6 +63,11 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
     }
+
+
+def peak_megabytes() -> int:
+    """The most memory this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def write(name: str, claim: str, results: Any) -> None:

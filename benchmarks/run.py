@@ -13,6 +13,7 @@ SCRIPTS = (
     "tutorial_speed",
     "evaluation_speed",
     "next_item",
+    "tower_scale",
 )
 
 

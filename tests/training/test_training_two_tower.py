@@ -328,3 +328,25 @@ def test_rows_start_where_they_are_told_to() -> None:
 def test_start_vectors_of_the_wrong_shape(changes: dict[str, Any], match: str) -> None:
     with pytest.raises(ConfigError, match=match):
         trainer(small_world(), **changes)
+
+
+def test_all_negatives_is_the_softmax_over_the_whole_catalogue() -> None:
+    train = small_world()
+    made = trainer(train, **PLAIN, negatives="all")
+    rows = np.arange(40)
+    users, items = made.user_rows[rows], made.item_rows[rows]
+    queries, vectors = (
+        torch.from_numpy(lines @ table.numpy())  # items that nobody took are the unknown one
+        for lines, table in zip(made.static, made.tables, strict=True)
+    )
+    logits = queries[users.astype(np.int64)] @ vectors[: len(train.item_vocabulary)].T
+    want = torch.nn.functional.cross_entropy(logits, torch.from_numpy(items.astype(np.int64)))
+    assert_allclose(float(made.step(rows)), float(want), rtol=1e-5)
+    assert not made.corrects
+
+
+def test_all_negatives_has_no_use_for_more() -> None:
+    with pytest.raises(ConfigError, match="leave extra_negatives out"):
+        settings(negatives="all", extra_negatives=5)
+    with pytest.raises(ConfigError, match="negatives must be one of"):
+        settings(negatives="some")

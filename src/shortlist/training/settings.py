@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from shortlist.data.features import Declared, History, feature_list
 from shortlist.data.vocabulary import IdColumn
 from shortlist.errors import ConfigError
 
+Negatives = Literal["batch", "all"]
 StartVectors: TypeAlias = tuple[IdColumn, NDArray[np.floating[Any]]]
 
 
@@ -103,6 +104,9 @@ class TowerSettings(TrainingSettings):
         mask_repeats: whether a row's own item, drawn by other rows, is left out of its negatives.
         context: columns of the interactions that are known at the time of asking, such as
             ``Bucket("timestamp")``; the query tower reads them. Whoever asks without gets the mean.
+        negatives: ``"batch"``: a row's negatives are the items of its batch, in the place of the
+            catalogue. ``"all"``: the whole catalogue, the exact softmax; for catalogues of some ten
+            thousand items, where ``logq``, ``mask_repeats`` and ``extra_negatives`` have nothing to do.
         hard_negatives: learn from only this many of a row's highest-scoring negatives; 0: from all.
         extra_negatives: items drawn evenly from the catalogue beside each batch's own.
         user_tower: a ``torch.nn.Module`` from pooled (n, dim) to (n, width), instead of ``layers``.
@@ -125,6 +129,7 @@ class TowerSettings(TrainingSettings):
     logq: bool = True
     mask_repeats: bool = True
     context: Sequence[Declared] = ()
+    negatives: Negatives = "batch"
     hard_negatives: int = 0
     extra_negatives: int = 0
     user_tower: Any = None
@@ -152,6 +157,12 @@ class TowerSettings(TrainingSettings):
             if not _whole(getattr(self, name), least=0):
                 msg = f"{name} must not be negative; got {getattr(self, name)}. It is a whole number"
                 raise ConfigError(msg)
+        if self.negatives not in get_args(Negatives):
+            msg = f"negatives must be one of {get_args(Negatives)}; got {self.negatives!r}"
+            raise ConfigError(msg)
+        if self.negatives == "all" and self.extra_negatives:
+            msg = "negatives='all' meets every item already; leave extra_negatives out"
+            raise ConfigError(msg)
         if not _whole(self.index_effort, least=1):
             msg = f"index_effort must be at least 1; got {self.index_effort}"
             raise ConfigError(msg)

@@ -147,6 +147,7 @@ class _Trainer:
         self.starts = np.concatenate([[0], np.cumsum(counts)])
         self.n_items = len(train.item_vocabulary)
         self.log_shares = self._log_shares()
+        self.corrects = settings.logq and settings.negatives == "batch"
         self.device = pick_device(settings.device)
         self.rng = np.random.default_rng([settings.seed, 1])
         generator = torch.Generator().manual_seed(settings.seed)
@@ -184,12 +185,7 @@ class _Trainer:
         else:  # equal users have equal inputs: each is computed once
             rows = rows[np.argsort(self.user_rows[rows], kind="stable")]
             askers, pair_query = np.unique(self.user_rows[rows], return_inverse=True)
-        drawn = self.rng.integers(0, self.n_items, self.settings.extra_negatives)
-        items, at, counts = np.unique(
-            np.concatenate([self.item_rows[rows], drawn]),
-            return_inverse=True,
-            return_counts=True,
-        )
+        items, at, counts = self._met(self.item_rows[rows])
         lines = self._lines(0, askers)
         if self.sides[0].history:
             lines = beside([lines, self._histories(rows)])
@@ -202,9 +198,9 @@ class _Trainer:
             queries,
             vectors,
             self._tensor(pair_query),
-            self._tensor(at[: len(rows)]),
+            self._tensor(at),
             item_counts=self._tensor(counts),
-            log_frequency=self._tensor(self.log_shares[items]) if self.settings.logq else None,
+            log_frequency=self._tensor(self.log_shares[items]) if self.corrects else None,
             weights=None if self.weights is None else self._tensor(self.weights[rows]),
         )
         if self.optimizer is not None:
@@ -215,6 +211,19 @@ class _Trainer:
         if self.optimizer is not None:
             self.optimizer.step()
         return loss.detach()
+
+    def _met(
+        self, own: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+        # the items that a batch's queries meet, where each row's own stands, how often each counts
+        if self.settings.negatives == "all":
+            everything = np.arange(self.n_items, dtype=np.int32)
+            return everything, own.astype(np.int64), np.ones(self.n_items, np.int64)
+        drawn = self.rng.integers(0, self.n_items, self.settings.extra_negatives)
+        items, at, counts = np.unique(
+            np.concatenate([own, drawn]), return_inverse=True, return_counts=True
+        )
+        return items.astype(np.int32), at[: len(own)], counts
 
     def trial(self) -> Towers:
         user, item = (
