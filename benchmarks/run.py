@@ -12,6 +12,7 @@ SCRIPTS = (
     "tutorials",
     "tutorial_speed",
     "evaluation_speed",
+    "graph_filter",
     "next_item",
     "tower_scale",
 )

@@ -15,6 +15,7 @@ from shortlist.retrieval import (
     Alike,
     Blend,
     Content,
+    GraphFilter,
     Neighbours,
     NextItem,
     Popularity,
@@ -33,6 +34,7 @@ from shortlist.testing import (
 
 PERSONAL: dict[str, Callable[[], Retriever]] = {
     "ease": partial(EASE, l2=10.0),
+    "graph filter": partial(GraphFilter, rank=6),
     "neighbours": partial(Neighbours, neighbours=12),
     "blend of two": partial(Blend, [EASE(l2=10.0), EASE(l2=1.0)]),
     "towers": partial(
@@ -41,6 +43,7 @@ PERSONAL: dict[str, Callable[[], Retriever]] = {
 }
 RETRIEVERS: dict[str, Callable[[], Retriever]] = {
     "ease": PERSONAL["ease"],
+    "graph filter": GraphFilter,
     "neighbours": PERSONAL["neighbours"],
     "neighbours by BM25": partial(Neighbours, weighting="bm25", neighbours=5),
     "towers": partial(TwoTower, dim=8, epochs=3, batch_size=128),
@@ -98,6 +101,7 @@ EXPLAINING = (
 )  # models of the table above whose explain() is not a sum
 ADDING_UP = (
     "ease",
+    "graph filter",
     "neighbours",
 )  # those whose contributions sum to the score
 RANKERS: dict[str, Callable[[], Ranker]] = {

@@ -7,6 +7,7 @@ from shortlist.retrieval.alike import Alike
 from shortlist.retrieval.blend import Blend
 from shortlist.retrieval.content import Content
 from shortlist.retrieval.ease import EASE
+from shortlist.retrieval.graph_filter import GraphFilter
 from shortlist.retrieval.neighbours import Neighbours
 from shortlist.retrieval.next_item import NextItem
 from shortlist.retrieval.popularity import Popularity
@@ -18,6 +19,7 @@ RETRIEVERS: Mapping[str, type[Retriever]] = {
     for kind in (
         Popularity,
         EASE,
+        GraphFilter,
         NextItem,
         Neighbours,
         TwoTower,
@@ -34,6 +36,7 @@ __all__ = [
     "Alike",
     "Blend",
     "Content",
+    "GraphFilter",
     "Neighbours",
     "NextItem",
     "Popularity",
