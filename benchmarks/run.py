@@ -9,6 +9,7 @@ from common import parse_data
 SCRIPTS = (
     "quality_ml100k",
     "rating_ml100k",
+    "sequence_curve",
     "tutorials",
     "tutorial_speed",
     "evaluation_speed",

@@ -82,9 +82,12 @@ def without_torch(code: str, *arguments: object) -> subprocess.CompletedProcess[
 def test_read_split_fit_judge_load_and_recommend_without_torch(folder: Path) -> None:
     pytest.importorskip("torch")
     towers = sl.Recommender(
-        sl.retrieval.TwoTower(
-            dim=8, epochs=2, layers=(8,), item=("item_id", sl.Number("year"))
-        ),
+        [
+            sl.retrieval.TwoTower(
+                dim=8, epochs=2, layers=(8,), item=("item_id", sl.Number("year"))
+            ),
+            sl.retrieval.SequenceTower(dim=8, layers=1, length=6, epochs=1),
+        ],
         sl.ranking.RatingNetwork(dim=4, epochs=1, layers=(8,)),
     )
     towers.fit(sl.read(folder / "rows.csv", items=folder / "items.csv"))

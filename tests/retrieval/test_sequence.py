@@ -96,6 +96,18 @@ def test_the_latest_item_speaks_loudest(walker: SequenceTower, train: Interactio
     assert_allclose(added[2], (whole - without)[0], rtol=1e-5)
 
 
+def test_what_is_too_old_to_be_read_adds_nothing(
+    walker: SequenceTower, train: Interactions
+) -> None:
+    guest = Snapshot.of(train).guest([9, 8, 1, 2, 3, 4, 5, 6])  # length 6
+    rows = np.array([[7, 0]], np.int32)
+    added = walker.explain(guest, rows)
+    assert (added[:2] == 0).all()
+    assert (added[2:] != 0).all()
+    without = walker.score(Snapshot.of(train).guest([8, 1, 2, 3, 4, 5]), rows)  # 8 moves in
+    assert_array_equal(added[7], (walker.score(guest, rows) - without)[0])
+
+
 def test_scores_are_dot_products(walker: SequenceTower, train: Interactions) -> None:
     queries = Snapshot.of(train).guest([3, 4])
     rows = np.arange(ITEMS + 2, dtype=np.int32)[None]
@@ -165,7 +177,7 @@ def test_without_torch_the_message_names_models_that_do_without(
         ({"length": 2.5}, "length must be at least 1; got 2.5"),
         ({"dim": 9}, "dim must be a multiple of heads; got 9 and 2"),
         ({"negatives": -1}, "negatives must not be negative; got -1"),
-        ({"memory": 1}, "memory is a share, at least 0 and below 1; got 1"),
+        ({"averaging": 1}, "averaging is a share, at least 0 and below 1; got 1"),
     ],
 )
 def test_settings_out_of_range(changes: dict[str, Any], match: str) -> None:

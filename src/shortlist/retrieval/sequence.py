@@ -46,10 +46,8 @@ class _Answering:
         self._run = run_named(graph)
 
     def encode(self, queries: Queries) -> NDArray[np.float32]:
-        liked = np.flatnonzero(queries.history_liked)
-        end = np.cumsum(queries.liked_counts)
-        first = np.maximum(end - queries.liked_counts, end - self._length)
-        rows = queries.history_rows[liked].astype(np.int64)
+        first, end = _windows(queries, self._length)
+        rows = queries.history_rows[queries.history_liked].astype(np.int64)
         items = self.index.vectors
         answers = np.empty((len(queries), items.shape[1]), np.float32)
         # one asker at a time, without padding: the same bits whatever stands beside
@@ -186,14 +184,33 @@ class SequenceTower(SequenceSettings):
     def explain(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """What each entry of a history adds: the logit less what it is without the entry.
 
+        Where an entry is left out of a long history, the one before the window moves into it.
+
         Args:
             queries: n askers.
             rows: (n, m) item rows.
 
         Returns:
-            (len(queries.history_rows), m) float32; they need not sum to the logit.
+            (len(queries.history_rows), m) float32; they need not sum to the logit. Entries too old
+            to be read add 0.
         """
-        return leaving_out(self, queries, rows)
+        _, end = _windows(queries, self.length)
+        liked = np.flatnonzero(queries.history_liked)
+        place = end[queries.askers[liked]] - np.arange(len(liked))  # 1 for the latest
+        kept = liked[place <= self.length + 1]
+        ages, ratings = queries.history_ages, queries.history_ratings
+        counts = np.bincount(queries.askers[kept], minlength=len(queries))
+        recent = replace(
+            queries,
+            history_rows=queries.history_rows[kept],
+            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            history_liked=queries.history_liked[kept],
+            history_ages=None if ages is None else ages[kept],
+            history_ratings=None if ratings is None else ratings[kept],
+        )
+        added = np.zeros((len(queries.history_rows), rows.shape[1]), np.float32)
+        added[kept] = leaving_out(self, recent, rows)
+        return added
 
     def encode(self, queries: Queries) -> NDArray[np.float32]:
         """Query vectors.
@@ -247,6 +264,12 @@ class SequenceTower(SequenceSettings):
             msg = "this SequenceTower is not fitted; call fit(train) first"
             raise NotReadyError(msg)
         return self._fit
+
+
+def _windows(queries: Queries, length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    # where each asker's latest ``length`` rows stand among all liked rows
+    end = np.cumsum(queries.liked_counts)
+    return np.maximum(end - queries.liked_counts, end - length), end
 
 
 def _check_order(train: Interactions) -> None:

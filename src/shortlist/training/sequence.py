@@ -23,6 +23,9 @@ from shortlist.training.settings import Epoch, SequenceSettings
 
 _SMALL_CATALOGUE, _DRAWN = 20_000, 1_024  # up to where the whole catalogue is met; draws beyond
 _GROUPS = 4  # of like widths that a batch is read in, so that few places are padding
+_LINES = (
+    8  # their heights are multiples of it: each new shape costs bfloat16 its preparation anew
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,11 +113,9 @@ class _Windows:
     def places(
         self, some: NDArray[np.int64], end: NDArray[np.int64], length: int
     ) -> NDArray[np.int64]:
-        # (windows, longest) where each place stands; -1 before the first
-        first = np.maximum(self.first[some], end - length + 1)
-        longest = int((end - first).max()) + 1
-        at = end[:, None] - np.arange(longest)[::-1]
-        return np.where(at >= first[:, None], at, -1)
+        # (windows, length) where each place stands; -1 before the first
+        at = end[:, None] - np.arange(length)[::-1]
+        return np.where(at >= self.first[some][:, None], at, -1)
 
 
 class _Trainer:
@@ -208,8 +209,11 @@ class _Trainer:
         width = np.minimum(end - windows.first[some] + 1, length)
         size = -(-_GROUPS * width // length)
         groups = []
-        for group in (np.flatnonzero(size == number) for number in np.unique(size)):
-            at = windows.places(some[group], end[group], length)
+        for number in np.unique(size):
+            group = np.flatnonzero(size == number)
+            lines = -(-len(group) // _LINES) * _LINES
+            at = np.full((lines, -(-length * number // _GROUPS)), -1)
+            at[: len(group)] = windows.places(some[group], end[group], at.shape[1])
             hidden = self.rng.random(at.shape) < self.settings.unknown_share
             groups.append((at, np.where((at >= 0) & ~hidden, windows.item_rows[at], -1)))
         return groups
@@ -218,7 +222,7 @@ class _Trainer:
     def _remember(self) -> None:
         # a running mean over the last steps: as good as a learning rate that falls, at any epoch
         self.steps += 1
-        fresh = 1 - min(self.settings.memory, self.steps / (10 + self.steps))
+        fresh = 1 - min(self.settings.averaging, self.steps / (10 + self.steps))
         self.mean_items.lerp_(self.table.weight, fresh)
         for mean, now in zip(self.mean_net.parameters(), self.net.parameters(), strict=True):
             mean.lerp_(now, fresh)

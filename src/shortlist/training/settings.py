@@ -236,7 +236,7 @@ class SequenceSettings(TrainingSettings):
             train on.
         negatives: items drawn per step that stand for the whole catalogue in the softmax; 0 takes
             the whole catalogue; None does so up to 20,000 items and draws 1,024 beyond.
-        memory: of the running mean of the weights that answers, a share per step; 0 answers with
+        averaging: share of the running mean of the weights that each step keeps; the mean answers. 0 answers with
             the weights themselves.
         bf16: whether products of matrices are taken in bfloat16 while training, on processors that can.
     """
@@ -246,13 +246,13 @@ class SequenceSettings(TrainingSettings):
     heads: int = 2
     length: int = 50
     negatives: int | None = None
-    memory: float = 0.995
+    averaging: float = 0.995
     bf16: bool = True
     batch_size: int = 64
     epochs: int = 30
     patience: int = 3
     weight_decay: float = 0.01
-    dropout: float = 0.1
+    dropout: float = 0.2
     unknown_share: float = 0.0
 
     def __post_init__(self) -> None:
@@ -272,8 +272,8 @@ class SequenceSettings(TrainingSettings):
         if self.negatives is not None and not _whole(self.negatives, least=0):
             msg = f"negatives must not be negative; got {self.negatives}. 0 takes the whole catalogue"
             raise ConfigError(msg)
-        if not 0 <= self.memory < 1:
-            msg = f"memory is a share, at least 0 and below 1; got {self.memory}"
+        if not 0 <= self.averaging < 1:
+            msg = f"averaging is a share, at least 0 and below 1; got {self.averaging}"
             raise ConfigError(msg)
 
 
