@@ -16,6 +16,7 @@ SCRIPTS = (
     "graph_filter",
     "next_item",
     "tower_scale",
+    "als",
 )
 
 

@@ -11,6 +11,7 @@ from shortlist.data.protocols import Ranker, Retriever
 from shortlist.index.exact import ExactIndex
 from shortlist.ranking import Biases, RatingNetwork
 from shortlist.retrieval import (
+    ALS,
     EASE,
     Alike,
     Blend,
@@ -36,6 +37,7 @@ PERSONAL: dict[str, Callable[[], Retriever]] = {
     "ease": partial(EASE, l2=10.0),
     "graph filter": partial(GraphFilter, rank=6),
     "neighbours": partial(Neighbours, neighbours=12),
+    "als": partial(ALS, dim=8),
     "blend of two": partial(Blend, [EASE(l2=10.0), EASE(l2=1.0)]),
     "towers": partial(
         TwoTower, dim=8, epochs=40, batch_size=64, learning_rate=0.05, weight_decay=0.0
@@ -45,6 +47,9 @@ RETRIEVERS: dict[str, Callable[[], Retriever]] = {
     "ease": PERSONAL["ease"],
     "graph filter": GraphFilter,
     "neighbours": PERSONAL["neighbours"],
+    "als": PERSONAL["als"],
+    "als of one number": partial(ALS, dim=1, epochs=1),
+    "als of more numbers than items": partial(ALS, dim=60),
     "neighbours by BM25": partial(Neighbours, weighting="bm25", neighbours=5),
     "towers": partial(TwoTower, dim=8, epochs=3, batch_size=128),
     "next item": partial(NextItem, l2=10.0, ease_l2=10.0),
@@ -103,6 +108,7 @@ ADDING_UP = (
     "ease",
     "graph filter",
     "neighbours",
+    "als",
 )  # those whose contributions sum to the score
 RANKERS: dict[str, Callable[[], Ranker]] = {
     "biases": Biases,

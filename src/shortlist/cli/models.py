@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 RETRIEVERS: Mapping[str, str] = {
     "popularity": "Popularity",
     "ease": "EASE",
+    "als": "ALS",
     "graph-filter": "GraphFilter",
     "next-item": "NextItem",
     "neighbours": "Neighbours",

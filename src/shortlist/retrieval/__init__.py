@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from shortlist.data.protocols import Retriever
 from shortlist.retrieval.alike import Alike
+from shortlist.retrieval.als import ALS
 from shortlist.retrieval.blend import Blend
 from shortlist.retrieval.content import Content
 from shortlist.retrieval.ease import EASE
@@ -19,6 +20,7 @@ RETRIEVERS: Mapping[str, type[Retriever]] = {
     for kind in (
         Popularity,
         EASE,
+        ALS,
         GraphFilter,
         NextItem,
         Neighbours,
@@ -31,6 +33,7 @@ RETRIEVERS: Mapping[str, type[Retriever]] = {
 }
 
 __all__ = [
+    "ALS",
     "EASE",
     "RETRIEVERS",
     "Alike",

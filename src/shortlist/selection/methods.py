@@ -74,8 +74,8 @@ _ALL: Mapping[str, Space] = {
     "ease": {"l2": Span(10, 5000, log=True)},
     "als": {
         "dim": Span(8, 512, log=True, whole=True),
-        "unobserved": Span(0.01, 2, log=True),
-        "l2": Span(0.003, 1, log=True),
+        "unobserved": Span(0.1, 10, log=True),
+        "l2": Span(0.03, 10, log=True),
     },
     "graph-filter": {
         "user_power": Span(0, 1),
