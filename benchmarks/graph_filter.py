@@ -6,7 +6,9 @@ well: the share of test rows among the user's top 10 and 100 unseen items.
 
 The defaults are one choice for all: powers, sharpening and rank that did best over Gowalla trained
 on its ``train`` rows and judged on its ``valid`` rows, and over 15 % cut by lot from train of
-ML-100K, of ML-1M (folds other than 1) and of Amazon Beauty. No test row was looked at before.
+ML-100K, of ML-1M (folds other than 1) and of Amazon Beauty. No test row chose a setting. Gowalla's
+valid rows are drawn like its train rows, its test rows hold more popular places (81 train rows to
+an item in the mean, not 66), so what gains on valid gains less on test.
 """
 
 import os
