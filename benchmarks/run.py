@@ -8,6 +8,7 @@ from common import parse_data
 
 SCRIPTS = (
     "quality_ml100k",
+    "blend_ml100k",
     "rating_ml100k",
     "sequence_curve",
     "tutorials",

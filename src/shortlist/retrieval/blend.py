@@ -24,10 +24,10 @@ from shortlist.data.protocols import Explains, Json, Retriever, State
 from shortlist.data.queries import Queries
 from shortlist.data.topk import TopK
 from shortlist.errors import ConfigError, DataError, LikenessError, NotReadyError
+from shortlist.retrieval.als import ALS
 from shortlist.retrieval.dense import DenseRetriever
-from shortlist.retrieval.ease import EASE
 from shortlist.retrieval.explaining import leaving_out
-from shortlist.retrieval.popularity import Popularity
+from shortlist.retrieval.graph_filter import GraphFilter
 from shortlist.retrieval.weights import LEVELS, best_weights, proposals, spreads
 
 By = Literal["scores", "ranks"]
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 def _usual() -> tuple[Retriever, ...]:
-    return (EASE(), Popularity())
+    return (ALS(), GraphFilter())
 
 
 @dataclass(eq=False)
@@ -46,7 +46,8 @@ class Blend(DenseRetriever):
     answered by those.
 
     Attributes:
-        parts: the retrievers, settings only: fitted copies of them answer.
+        parts: the retrievers, settings only: fitted copies of them answer. By default ALS and the graph
+            filter, which fit any catalogue.
         by: what is summed, ``"scores"`` (z-scores of each asker's line) or ``"ranks"``.
         weights: one per part, at least 0; brought to sum to 1. None learns them.
         k: length of the lists whose NDCG the weights maximise.
@@ -78,9 +79,11 @@ class Blend(DenseRetriever):
             ConfigError: a setting is out of range.
         """
         self.parts = tuple(self.parts)
-        strange = [one for one in self.parts if isinstance(one, type) or not _retrieves(one)]
-        if not self.parts or strange:
-            msg = f"a blend takes retrievers, such as Blend([EASE(), Popularity()]); got {self.parts!r}"
+        parts: Sequence[object] = self.parts
+        if not parts or any(isinstance(p, type) or not isinstance(p, Retriever) for p in parts):
+            msg = (
+                f"a blend takes retrievers, such as Blend([EASE(), ALS()]); got {self.parts!r}"
+            )
             raise ConfigError(msg)
         if self.by not in get_args(By) or self.k < 1 or not 0 < self.share < 1:
             msg = f"by must be one of {get_args(By)}, k at least 1 and share between 0 and 1; got {self.by!r}, {self.k} and {self.share}"
@@ -333,10 +336,6 @@ class Blend(DenseRetriever):
             msg = "this Blend is not fitted; call fit(train) first"
             raise NotReadyError(msg)
         return self._models, self._chosen
-
-
-def _retrieves(part: object) -> bool:
-    return isinstance(part, Retriever)
 
 
 def _personal(part: Retriever) -> bool:

@@ -61,7 +61,7 @@ class Choice:
 Space = Mapping[str, Span | Choice]
 
 # Simple before complicated: of methods that are not shown to differ, the first is kept.
-_ALL: Mapping[str, Space] = {
+METHODS: Mapping[str, Space] = {
     "popularity": {
         "by": Choice(("count", "recent")),
         "half_life_days": Span(3, 1000, log=True),
@@ -110,9 +110,6 @@ _ALL: Mapping[str, Space] = {
         "dropout": Span(0, 0.5),
         "learning_rate": Span(3e-4, 1e-2, log=True),
     },
-}
-METHODS: Mapping[str, Space] = {
-    name: space for name, space in _ALL.items() if name in RETRIEVERS
 }
 
 
