@@ -2,9 +2,10 @@
 
 Share of test rows whose item is among the user's top K of what they have not rated. Which parts are
 blended, and with which settings, was chosen on validation splits of ``splits/ml100k_train`` alone (any
-tenth of its rows, several seeds); no figure on a test row chose anything. (The five splits by lot mix those rows with the others, so they
-say how sure the difference is, and the published split how large.) The weights are learned within each fit, on a tenth of
-the rows that the fit is given. Seconds are of the fit, on the processor.
+tenth of its rows, several seeds); no figure on a test row chose anything. The five splits by lot mix
+those rows with the others, so they say how sure the difference is, and the published split how large.
+The weights are learned within each fit, on a tenth of the rows that the fit is given. Seconds are of the
+fit, on the processor.
 """
 
 import time
