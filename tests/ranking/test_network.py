@@ -39,14 +39,14 @@ def test_a_planted_world_is_learned() -> None:
 
 
 def test_what_a_network_adds_stands_beside_the_biases() -> None:
-    # one epoch of vanishing steps leaves the network as it starts: features and head near 0
+    # one epoch of vanishing steps leaves the network as it starts: near 0
     pytest.importorskip("torch")
     rows, _ = planted_ratings()
     model = tiny(epochs=1, learning_rate=1e-9).fit(rows)
     asked = np.array([[0, 1, -1], [2, 0, 5], [3, -1, 1]], np.int32)
     queries = Snapshot.of(rows).queries([0, 1, "nobody"])
     added = model.predict(queries, asked) - Biases().fit(rows).predict(queries, asked)
-    assert np.ptp(added) < 0.1
+    assert np.abs(added).max() < 0.3  # the ratings spread over 3 and more
     guest = replace(queries.slice(2, 3), **rated_history([4, 2], [5.0, 5.0]))
     fan = model.predict(guest, asked[:1]) - model.predict(queries.slice(2, 3), asked[:1])
     assert (fan > 0.1).all()  # who rates high gets high ratings

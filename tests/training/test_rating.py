@@ -8,11 +8,12 @@ from numpy.testing import assert_array_equal
 from shortlist.data.interactions import Interactions
 from shortlist.data.sides import encode_all
 from shortlist.errors import TrainingError
+from shortlist.ranking import Biases
 from shortlist.testing import planted_ratings, small_world
 
 torch = pytest.importorskip("torch")
 
-from shortlist.training.rating import Pairs, _Trainer, train_rating  # noqa: E402
+from shortlist.training.rating import Given, Pairs, _Trainer, train_rating  # noqa: E402
 from shortlist.training.settings import RatingSettings  # noqa: E402
 
 
@@ -27,10 +28,16 @@ def settings(**changes: Any) -> RatingSettings:
     return RatingSettings(**(few | changes))
 
 
+def given(train: Interactions) -> Given:
+    solved = Biases().fit(train)
+    left = solved.residuals(np.array(train.ratings), train.user_rows, train.item_rows)
+    return left, solved.state().arrays["users"]
+
+
 def fit(train: Interactions, validate: Pairs | None = None, **changes: Any) -> Any:
     chosen = settings(**changes)
     sides = encode_all(train, chosen.user, chosen.item, liked_only=False)
-    return train_rating(chosen, train, np.array(train.ratings), *sides, validate)
+    return train_rating(chosen, train, given(train), *sides, validate)
 
 
 def test_the_loss_falls_below_that_of_the_mean() -> None:
@@ -40,13 +47,23 @@ def test_the_loss_falls_below_that_of_the_mean() -> None:
     assert epochs[-1].loss < float(np.var(train.table["rating"].to_numpy()))
 
 
+def test_the_embedding_of_a_users_id_starts_with_the_bias() -> None:
+    train, _ = planted_ratings()
+    chosen = settings()
+    encoded = encode_all(train, chosen.user, chosen.item, liked_only=False)
+    made = _Trainer(chosen, train, given(train), *encoded)
+    user, item = (table.numpy() for table in made.tables)
+    assert_array_equal(user[:, 0], given(train)[1].astype(np.float32))
+    assert max(np.abs(user[:, 1:]).max(), np.abs(item).max()) <= 0.05
+
+
 def test_the_figure_is_the_rmse_with_a_minus_sign() -> None:
     train, _ = planted_ratings()
     chosen = settings()
     made = _Trainer(
         chosen,
         train,
-        np.array(train.ratings),
+        given(train),
         *encode_all(train, chosen.user, chosen.item, liked_only=False),
     )
     rows = np.array([0, -1, 3], np.int32), np.array([2, 4, -1], np.int32)
@@ -81,7 +98,7 @@ def test_the_unknown_is_trained_where_ids_are_hidden() -> None:
     made = _Trainer(
         chosen,
         train,
-        np.array(train.ratings),
+        given(train),
         *encode_all(train, chosen.user, chosen.item, liked_only=False),
     )
     user, item, _, _ = fit(train, unknown_share=0.3)
@@ -98,7 +115,7 @@ def test_rows_that_weigh_nothing_teach_nothing() -> None:
     made = _Trainer(
         chosen,
         train,
-        np.array(train.ratings),
+        given(train),
         *encode_all(train, chosen.user, chosen.item, liked_only=False),
     )
     user, *_ = fit(train, **plain)

@@ -3,8 +3,10 @@
 The ranking model of the TensorFlow Recommenders tutorials, with dropout, weight decay and early
 stopping, and beside user and item biases: ``r = mu + b_u + b_i + network(user, item)``. The biases
 are solved for first (see :class:`shortlist.ranking.Biases`), so that an item with three ratings is
-pulled towards the mean by the right amount; the network learns what they leave. A side that does
-not declare its id has no bias. Training needs torch; what answers is numpy and an ONNX graph.
+pulled towards the mean by the right amount; the network learns what they leave. The embedding of a
+user's id starts with the bias as its first number: near 0 alone it could be long in finding anything.
+(Not so an item's: of few ratings, each would see itself in the bias.) A side that does not declare
+its id has no bias. Training needs torch; what answers is numpy and an ONNX graph.
 """
 
 from dataclasses import dataclass, field, fields, replace
@@ -65,6 +67,7 @@ class RatingNetwork(RatingSettings):
         biases = Biases(**pulls).fit(train)
         left = biases.residuals(np.array(train.ratings), train.user_rows, train.item_rows)
         sides, static = encode_all(train, self.user, self.item, liked_only=False)
+        generous = biases.state().arrays["users"]
         pairs = None
         if validate is not None:
             if not len(validate):
@@ -79,7 +82,7 @@ class RatingNetwork(RatingSettings):
                 biases.residuals(np.array(validate.having("rating").ratings), *rows),
             )
         user_table, item_table, graph, self.epochs_run = train_rating(
-            self, train, left, sides, static, pairs
+            self, train, (left, generous), sides, static, pairs
         )
         items = np.asarray(static[1].astype(np.float64) @ item_table.astype(np.float64)).astype(
             np.float32

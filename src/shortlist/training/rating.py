@@ -25,6 +25,7 @@ from shortlist.training.settings import Epoch, RatingSettings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+Given = tuple[NDArray[np.float32], NDArray[np.generic]]
 Pairs = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
 
 
@@ -32,7 +33,7 @@ Pairs = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
 def train_rating(
     settings: RatingSettings,
     train: Interactions,
-    targets: NDArray[np.float32],
+    given: Given,
     sides: tuple[Side, Side],
     static: tuple[sp.csr_array, sp.csr_array],
     validate: Pairs | None,
@@ -42,7 +43,9 @@ def train_rating(
     Args:
         settings: of the network and the training.
         train: rows.
-        targets: (rows,) what to predict of each: its rating, or what a simpler model left of it.
+        given: (rows,) float32 what biases leave of each rating, which is what to predict; and the
+            (n_users + 1,) biases of users, the unknown's last: the first number of the embedding
+            of a user's id starts from it.
         sides: features of users and of items.
         static: (n_users + 1, ...) and (n_items + 1, ...) encoded features, the last line unknown.
         validate: user rows, item rows (-1: unknown) and targets whose RMSE chooses the epoch; None
@@ -52,7 +55,7 @@ def train_rating(
         The user table, the item table, the layers as ONNX, and a record of the epochs, whose
         validation figure is the RMSE with a minus sign.
     """
-    trainer = _Trainer(settings, train, targets, sides, static)
+    trainer = _Trainer(settings, train, given, sides, static)
     best: list[Kept] = []
 
     def keep() -> None:
@@ -81,7 +84,7 @@ class _Trainer:
         self,
         settings: RatingSettings,
         train: Interactions,
-        targets: NDArray[np.float32],
+        given: Given,
         sides: tuple[Side, Side],
         static: tuple[sp.csr_array, sp.csr_array],
     ) -> None:
@@ -89,7 +92,7 @@ class _Trainer:
         self.sides = sides
         self.static = static
         self.rows = (train.user_rows, train.item_rows)
-        self.targets = torch.from_numpy(targets)
+        self.targets = torch.from_numpy(given[0])
         self.weights = (
             None if train.weights is None else torch.from_numpy(np.array(train.weights))
         )
@@ -103,6 +106,9 @@ class _Trainer:
             EmbeddingTable(side.columns, settings.dim, settings, generator, self.device)
             for side in sides
         ]
+        if sides[0].has_id:
+            start = self.tables[0].weight[: sides[0].id_columns, 0]
+            start.copy_(torch.from_numpy(given[1]))
         mean = float(self.targets.mean()) if len(train) else 0.0
         self.head = RatingHead(
             settings.dim,
