@@ -234,8 +234,12 @@ class EASE(DenseRetriever):
 
 
 def _inverse(gram: NDArray[np.float64]) -> NDArray[np.float64]:
-    # Inverse of a symmetric positive definite matrix, half the work of a general one.
-    factor, _ = scipy.linalg.lapack.dpotrf(gram, lower=1, overwrite_a=1)
+    # Inverse of a symmetric positive definite matrix, half the work of a general one, in its place.
+    factor, _ = scipy.linalg.lapack.dpotrf(gram.T, lower=1, overwrite_a=1)
     inverse, _ = scipy.linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
-    lower = np.tril(inverse)
-    return np.asarray(lower + np.tril(inverse, -1).T)
+    for start in range(0, len(inverse), _COLUMNS):  # LAPACK fills the lower half only
+        stop = start + _COLUMNS
+        corner = np.tril(inverse[start:stop, start:stop])
+        inverse[start:stop, start:stop] = corner + np.tril(corner, -1).T
+        inverse[start:stop, stop:] = inverse[stop:, start:stop].T
+    return np.asarray(inverse.T)

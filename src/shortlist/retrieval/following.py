@@ -11,7 +11,7 @@ from shortlist.data.queries import LIGHTEST
 from shortlist.data.snapshot import Snapshot
 
 _SMOOTHING = 200.0  # pairs that popularity is worth, in the odds
-_ENTRIES = 1 << 23  # pairs of places added up at a time: 100 MB
+_ENTRIES = 1 << 20  # pairs of places added up at a time: 80 MB
 
 
 @dataclass(frozen=True, eq=False)
