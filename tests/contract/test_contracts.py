@@ -9,7 +9,7 @@ import pytest
 from shortlist.data.features import Bucket, Category, Hash, History, Number, Tags, Text
 from shortlist.data.protocols import Ranker, Retriever
 from shortlist.index.exact import ExactIndex
-from shortlist.ranking import Biases, RatingNetwork
+from shortlist.ranking import Biases, Boosted, ListNetwork, RatingNetwork
 from shortlist.retrieval import (
     ALS,
     EASE,
@@ -112,6 +112,12 @@ ADDING_UP = (
 )  # those whose contributions sum to the score
 RANKERS: dict[str, Callable[[], Ranker]] = {
     "biases": Biases,
+    "boosted": partial(Boosted, trees=10, least=5),
+    "boosted, calibrated": partial(Boosted, trees=5, least=5, calibrated="isotonic"),
+    "list network": partial(ListNetwork, epochs=2, layers=(8,), batch_size=16),
+    "list network of ratings": partial(
+        ListNetwork, epochs=2, layers=(8,), batch_size=16, loss="pairwise", rating_weight=0.5
+    ),
     "crossed network": partial(
         RatingNetwork, dim=8, epochs=2, batch_size=128, cross_layers=2, cross_rank=3
     ),
@@ -134,6 +140,8 @@ def name_of(value: Any) -> str:
 def needs_torch(name: str) -> None:
     if "tower" in name or "network" in name:
         pytest.importorskip("torch")
+    if "boosted" in name:
+        pytest.importorskip("lightgbm")
 
 
 @pytest.mark.parametrize("check", RETRIEVER_CHECKS, ids=name_of)

@@ -38,6 +38,7 @@ from shortlist.recommender.files import RESTORE, check_files
 from shortlist.recommender.growth import Growth
 from shortlist.recommender.publishing import publish
 from shortlist.recommender.rules import check_known, rule_from_json
+from shortlist.recommender.second_stage import mismatch
 from shortlist.recommender.tensors import read_tensors, tensor_bytes
 from shortlist.rerank import RERANKERS, Explore
 from shortlist.retrieval import RETRIEVERS
@@ -99,7 +100,9 @@ def load(path: str | Path) -> "Recommender":
     folder, manifest = _open(Path(path))
     check_files(folder, manifest["files"])
     try:
-        return _read(folder, manifest)
+        read = _read(folder, manifest)
+        _insist_rebuildable(read)
+        return read
     except BundleError:
         raise
     except Exception as error:  # the files are whole, so whoever wrote them was not save()
@@ -176,6 +179,10 @@ def _insist_rebuildable(recommender: "Recommender") -> None:
         if known.get(part.name) is not type(part):
             msg = f"a bundle cannot hold {type(part).__name__} (named {part.name!r}): it could not be rebuilt without running code. It can hold {sorted(known)}"
             raise BundleError(msg)
+    if (
+        reason := mismatch(recommender.rank, recommender.retrievers, recommender.snapshot)
+    ) is not None:
+        raise BundleError(reason)
     for rule in recommender.rules:
         check_known(rule.kind)
     for one in recommender.rerankers:

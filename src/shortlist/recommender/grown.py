@@ -4,12 +4,13 @@ A later user is a stranger with a history. A later item stands in histories as t
 most like, and scores the weighted mean of the known items it is like.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.data.eligible import Eligible
+from shortlist.data.lists import ListRanker
 from shortlist.data.protocols import Explains, Ranker, Retriever
 from shortlist.data.queries import Queries
 from shortlist.data.topk import Candidates, TopK
@@ -208,6 +209,83 @@ class GrownRanker:
             A TopK of the same items.
         """
         return order_by(self.predict(queries, candidates.rows), candidates)
+
+
+@dataclass(frozen=True, eq=False)
+class GrownListRanker:
+    """A list model over a catalogue that has grown: a new item is read as the known one it is most like.
+
+    Attributes:
+        inner: fitted on the first ``growth.n_items`` items.
+        growth: what came later.
+    """
+
+    inner: ListRanker
+    growth: Growth
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Those of the inner ranker."""
+        return self.inner.sources
+
+    @property
+    def predicts_ratings(self) -> bool:
+        """Whether the inner ranker does."""
+        return self.inner.predicts_ratings
+
+    def values(self, queries: Queries, candidates: Candidates) -> NDArray[np.float32]:
+        """What lists are ordered by.
+
+        Args:
+            queries: n askers.
+            candidates: (n, m), also of new items.
+
+        Returns:
+            (n, m) float32.
+        """
+        return self.inner.values(self.growth.known(queries), self._known(candidates))
+
+    def predictions(self, queries: Queries, candidates: Candidates) -> NDArray[np.float32]:
+        """What :meth:`predict` answers, of candidates that know who proposed them.
+
+        Args:
+            queries: n askers.
+            candidates: (n, m), also of new items.
+
+        Returns:
+            (n, m) float32.
+        """
+        return self.inner.predictions(self.growth.known(queries), self._known(candidates))
+
+    def rank(self, queries: Queries, candidates: Candidates) -> TopK:
+        """Candidates, the likeliest first.
+
+        Args:
+            queries: n askers.
+            candidates: n lists.
+
+        Returns:
+            A TopK of the same items.
+        """
+        return order_by(self.values(queries, candidates), candidates)
+
+    def predict(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Predicted values of items that nobody proposed.
+
+        Args:
+            queries: n askers.
+            rows: (n, m) item rows; -1 is an unknown item.
+
+        Returns:
+            (n, m) float32.
+        """
+        return self.inner.predict(self.growth.known(queries), self._known_rows(rows))
+
+    def _known(self, candidates: Candidates) -> Candidates:
+        return replace(candidates, rows=self._known_rows(candidates.rows))
+
+    def _known_rows(self, rows: NDArray[np.int32]) -> NDArray[np.int32]:
+        return np.where(rows >= 0, self.growth.nearest[rows], -1).astype(np.int32)
 
 
 def _one_order(old: TopK, new: TopK, first: int, k: int) -> TopK:

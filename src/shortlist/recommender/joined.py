@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import polars as pl
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shortlist.data.catalogue import Catalogue
 from shortlist.data.interactions import Interactions, check_table
+from shortlist.data.lists import AnsweringListRanker, ListRanker
 from shortlist.data.protocols import (
     AnsweringRanker,
     AnsweringRetriever,
@@ -23,9 +24,12 @@ from shortlist.data.read import read_items
 from shortlist.data.snapshot import Snapshot
 from shortlist.errors import ConfigError, DataError, NotReadyError
 from shortlist.recommender.growing import refits_at_once, what_it_makes, with_items, with_rows
-from shortlist.recommender.grown import GrownRanker, GrownRetriever
+from shortlist.recommender.grown import GrownListRanker, GrownRanker, GrownRetriever
 from shortlist.recommender.growth import Growth
+from shortlist.recommender.kinds import Standing, check_kinds, several
 from shortlist.recommender.rules import Rule, Seen, joint_mask
+from shortlist.recommender.second_stage import Proposed, earlier_lists, later_lists
+from shortlist.recommender.stages import Stages
 from shortlist.rerank import Explore
 from shortlist.retrieval.popularity import Popularity
 
@@ -33,15 +37,6 @@ if TYPE_CHECKING:
     from shortlist.data.sources import Source
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class _Standing:
-    """The mask of the recommender's own rules, made once and not at each request."""
-
-    snapshot: Snapshot
-    rules: Sequence[Rule]
-    mask: NDArray[np.bool_] | None
 
 
 @dataclass(eq=False, repr=False)
@@ -63,7 +58,7 @@ class Joined:
     metrics: dict[str, Json] = field(init=False, default_factory=dict)
     _snapshot: Snapshot | None = field(init=False, default=None)
     _growth: Growth | None = field(init=False, default=None)
-    _standing: "_Standing | None" = field(init=False, default=None)
+    _standing: Standing | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         """Check the parts.
@@ -71,15 +66,15 @@ class Joined:
         Raises:
             ConfigError: no retriever, two of the same name, or no candidates.
         """
-        retrievers: tuple[Retriever, ...] = _several(self.retrieve)
-        self.retrieve, self.rules = retrievers, _several(self.rules)
-        self.rerank = _several(self.rerank)
-        _check_kinds([*retrievers, self.fallback], Retriever, "retriever", "retrieval.EASE()")
-        _check_kinds(
+        retrievers: tuple[Retriever, ...] = several(self.retrieve)
+        self.retrieve, self.rules = retrievers, several(self.rules)
+        self.rerank = several(self.rerank)
+        check_kinds([*retrievers, self.fallback], Retriever, "retriever", "retrieval.EASE()")
+        check_kinds(
             [] if self.rank is None else [self.rank], Ranker, "ranker", "ranking.Biases()"
         )
-        _check_kinds(self.rerank, Reranker, "re-ranker", "rerank.Diverse(0.2)")
-        _check_kinds(self.rules, Rule, "rule", "rules.Where('year > 1990')")
+        check_kinds(self.rerank, Reranker, "re-ranker", "rerank.Diverse(0.2)")
+        check_kinds(self.rules, Rule, "rule", "rules.Where('year > 1990')")
         names = [part.name for part in retrievers]
         if not names or len(set(names)) < len(names):
             msg = f"retrieve needs at least one retriever, each kind once; got {names}"
@@ -108,7 +103,7 @@ class Joined:
     @property
     def rerankers(self) -> tuple[Reranker, ...]:
         """The re-rankers, always as a tuple."""
-        return self.rerank if isinstance(self.rerank, tuple) else _several(self.rerank)
+        return self.rerank if isinstance(self.rerank, tuple) else several(self.rerank)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -124,6 +119,9 @@ class Joined:
 
     def fit(self, train: Interactions, *, validate: Interactions | None = None) -> Self:
         """Fit every part on train; validation only chooses (when to stop).
+
+        A ranker that learns from lists gets them in the honest order, as
+        :mod:`shortlist.recommender.second_stage` tells; then the retrievers are fitted on all of train.
 
         Args:
             train: the rows to learn from, and to remember as histories.
@@ -148,9 +146,16 @@ class Joined:
         )  # a rule that cannot be kept fails before training
         # parts fitted on different rows must not answer together
         self._snapshot, self._growth, self.metrics = None, None, {}
+        learning = self.rank if isinstance(self.rank, ListRanker) else None
+        lists = None if learning is None else earlier_lists(self, learning, train, validate)
         for part in self.parts:
-            part.fit(train, validate=validate)
+            if part is not learning:
+                part.fit(train, validate=validate)
         self._snapshot, self._standing = snapshot, standing
+        if learning is not None and lists is not None:
+            learning.fit_lists(
+                lists, train, validate=later_lists(self, learning, train, validate)
+            )
         return self
 
     @classmethod
@@ -304,7 +309,15 @@ class Joined:
             self._grown(part) for part in self.retrievers if getattr(part, "personal", True)
         ]
 
-    def _mask(self, rules: Sequence[Rule]) -> NDArray[np.bool_] | None:
+    def mask(self, rules: Sequence[Rule] = ()) -> NDArray[np.bool_] | None:
+        """Which items the recommender's own rules, and further ones, allow to anyone.
+
+        Args:
+            rules: of one request.
+
+        Returns:
+            (n_items,) bool; None for all.
+        """
         held = self._standing
         if held is None or held.snapshot is not self.snapshot or held.rules is not self.rules:
             held = self._standing = self._standing_on(self.snapshot)
@@ -313,8 +326,8 @@ class Joined:
             return further if held.mask is None else held.mask
         return held.mask & further
 
-    def _standing_on(self, snapshot: Snapshot) -> "_Standing":
-        return _Standing(snapshot, self.rules, joint_mask(self.rules, snapshot))
+    def _standing_on(self, snapshot: Snapshot) -> Standing:
+        return Standing(snapshot, self.rules, joint_mask(self.rules, snapshot))
 
     def _ranker(self) -> AnsweringRanker:
         if self.rank is None:
@@ -322,15 +335,19 @@ class Joined:
             raise NotReadyError(msg)
         if self._growth is None or refits_at_once(self.rank):
             return self.rank
+        if isinstance(self.rank, ListRanker):
+            return GrownListRanker(self.rank, self._growth)
         return GrownRanker(self.rank, self._growth)
 
+    def _predictor(self) -> AnsweringRanker:
+        ranker = self._ranker()
+        return Proposed(self, ranker) if isinstance(ranker, AnsweringListRanker) else ranker
 
-def _several(given: Any) -> tuple[Any, ...]:
-    return tuple(given) if isinstance(given, list | tuple) else (given,)
+    def stages(self) -> Stages:
+        """The parts that answer, over all that is known.
 
-
-def _check_kinds(given: Sequence[object], kind: type, what: str, example: str) -> None:
-    for part in given:
-        if isinstance(part, type) or not isinstance(part, kind):
-            msg = f"{part!r} is no {what}; give an object such as shortlist.{example}"
-            raise ConfigError(msg)
+        Returns:
+            Stages.
+        """
+        ranker = None if self.rank is None or not self.rank_lists else self._ranker()
+        return Stages(self.answering, ranker, self._grown(self.fallback), self.candidates)

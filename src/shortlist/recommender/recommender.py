@@ -16,6 +16,7 @@ from shortlist.data.topk import TopK
 from shortlist.data.vocabulary import IdColumn, UserOrItemId, id_series
 from shortlist.errors import ConfigError
 from shortlist.index.select import check_k
+from shortlist.recommender.asking import blocks
 from shortlist.recommender.audience import audience
 from shortlist.recommender.finishing import Finish, pinned
 from shortlist.recommender.joined import Joined
@@ -23,11 +24,9 @@ from shortlist.recommender.likeness import alike
 from shortlist.recommender.matching import match
 from shortlist.recommender.ratings import predict_for_user, predict_pairs
 from shortlist.recommender.reasons import reasons
-from shortlist.recommender.rules import Allow, Deny, Rule, Seen, Where, joint_mask, listed
-from shortlist.recommender.stages import Answer, Stages
+from shortlist.recommender.rules import Allow, Deny, Rule, Where, joint_mask, listed
+from shortlist.recommender.stages import Answer
 from shortlist.recommender.tables import shortlist_table
-
-_BLOCK = 1024  # askers at a time
 
 
 @dataclass(eq=False, repr=False)
@@ -152,7 +151,7 @@ class Recommender(Joined):
         """
         conditions = (listed("must", must), listed("must_not", must_not))
         must_hold, must_fail = ([str(text) for text in texts] for texts in conditions)
-        return match(self.snapshot, like, must_hold, must_fail, k, self._mask([]))
+        return match(self.snapshot, like, must_hold, must_fail, k, self.mask([]))
 
     def top(
         self,
@@ -202,22 +201,13 @@ class Recommender(Joined):
             Rows, scores and sources, (n, k) each.
         """
         check_k(k)
-        mask = self._mask(rules)
-        seen = next((rule for rule in [*rules, *self.rules] if isinstance(rule, Seen)), None)
         if finish is None:
             finish = Finish(self.rerankers, self.explore, None, np.empty(0, np.int32))
-        stages = Stages(
-            self.answering,
-            None if self.rank is None or not self.rank_lists else self._ranker(),
-            self._grown(self.fallback),
-            self.candidates,
-        )
-        answers = []
-        for start in range(0, len(queries), _BLOCK):
-            block = queries.slice(start, min(start + _BLOCK, len(queries)))
-            excluded = None if keep_seen or seen is None else seen.excluded(block)
-            may = Eligible.of(len(block), excluded=excluded, mask=mask)
-            answers.append(finish.shown(stages, self.snapshot, block, k, may))
+        stages = self.stages()
+        answers = [
+            finish.shown(stages, self.snapshot, block, k, may)
+            for block, may in blocks(self, queries, rules, keep_seen=keep_seen)
+        ]
         if not answers:
             return Answer(TopK.nothing(0, k), np.empty((0, k), np.int32), stages.names)
         return Answer.stack(answers)
@@ -253,7 +243,7 @@ class Recommender(Joined):
         titles = self.snapshot.catalogue.titles
         other = titles != titles[int(row[0])]  # another edition of the item is no answer
         repeats = len(titles) - titles.n_unique()
-        mask = self._mask([] if where is None else [Where(where)])
+        mask = self.mask([] if where is None else [Where(where)])
         mask = other.to_numpy() if mask is None else mask & other.to_numpy()
         wanted = min(k + repeats, self.snapshot.n_items)
         top = alike(self.answering, self.snapshot, row, wanted, Eligible.of(1, mask=mask))
@@ -302,7 +292,7 @@ class Recommender(Joined):
     def predict(
         self, user: UserOrItemId, items: Iterable[UserOrItemId] | None = None
     ) -> pl.DataFrame:
-        """Predicted ratings for one user.
+        """Predicted ratings for one user; of a list model, how likely the user is to take the item.
 
         Args:
             user: an id; someone unknown gets the prediction for the average user.
@@ -313,7 +303,7 @@ class Recommender(Joined):
             ``item_id``, ``title``, ``prediction``.
         """
         given = None if items is None else listed("items", items)
-        return predict_for_user(self._ranker(), self.snapshot, user, given)
+        return predict_for_user(self._predictor(), self.snapshot, user, given)
 
     def predict_pairs(self, users: pl.Series, items: pl.Series) -> NDArray[np.float32] | None:
         """Predicted ratings of pairs, unknown ids included.
@@ -323,11 +313,11 @@ class Recommender(Joined):
             items: (n,) ids.
 
         Returns:
-            (n,) float32; None without a ranker.
+            (n,) float32; None without a ranker that predicts ratings.
         """
-        if self.rank is None:
+        if self.rank is None or not getattr(self.rank, "predicts_ratings", True):
             return None
-        return predict_pairs(self._ranker(), self.snapshot, users, items)
+        return predict_pairs(self._predictor(), self.snapshot, users, items)
 
     def save(self, path: str | Path) -> Path:
         """Write a bundle, or a new version of one.

@@ -83,12 +83,12 @@ class Stages:
             Rows, scores and sources, (n, k) each.
         """
         n, last = len(queries), len(self.retrievers)
-        knows = np.array([part.knows(queries) for part in self.retrievers])  # (parts, n)
+        knows = self.knows(queries)
         helped = knows.any(axis=0)
         rows, scores = np.full((n, k), -1, np.int32), np.full((n, k), -np.inf, np.float32)
         source = np.full((n, k), -1, np.int32)
         if helped.any():
-            found = self._candidates(queries, k, eligible, knows)
+            found = self.candidates_for(queries, k, eligible, knows)
             ranked = found if self.rank is None else self.rank.rank(queries, found)
             rows, scores = ranked.rows[:, :k].copy(), ranked.scores[:, :k].copy()
             source = proposed_by(found, rows)
@@ -98,9 +98,31 @@ class Stages:
             source[~helped] = np.where(rows[~helped] >= 0, last, -1)
         return Answer(TopK(rows, scores), source, self.names)
 
-    def _candidates(
+    def knows(self, queries: Queries) -> NDArray[np.bool_]:
+        """Which askers each retriever has a personal answer for.
+
+        Args:
+            queries: n askers.
+
+        Returns:
+            (retrievers, n) bool.
+        """
+        return np.array([part.knows(queries) for part in self.retrievers])
+
+    def candidates_for(
         self, queries: Queries, k: int, eligible: Eligible, knows: NDArray[np.bool_]
     ) -> Candidates:
+        """What the ranker is handed.
+
+        Args:
+            queries: n askers.
+            k: how many items each at least, where so many are eligible.
+            eligible: what may be answered.
+            knows: as :meth:`knows` says.
+
+        Returns:
+            Candidates (n, m), merged by reciprocal rank.
+        """
         one_stage = len(self.retrievers) == 1 and self.rank is None
         width = k if one_stage else max(k, self.candidates)
         lists = []
