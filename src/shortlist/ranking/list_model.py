@@ -129,13 +129,13 @@ class ListModel:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Names of the retrievers whose scores and places it reads."""
-        return self._fitted().sources
+        """Names of the retrievers whose scores and places it reads; none before it is fitted."""
+        return () if self._features is None else self._features.sources
 
     @property
     def user_columns(self) -> tuple[str, ...]:
-        """Columns of the users' table that it reads."""
-        return self._fitted().user.names
+        """Columns of the users' table that it reads; none before it is fitted."""
+        return () if self._features is None else self._features.user.names
 
     @property
     def predicts_ratings(self) -> bool:
