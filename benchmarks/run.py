@@ -14,6 +14,7 @@ SCRIPTS = (
     "tutorials",
     "tutorial_speed",
     "evaluation_speed",
+    "second_stage",
     "graph_filter",
     "next_item",
     "tower_scale",

@@ -114,6 +114,25 @@ def test_a_ranker_that_makes_the_list_worse_predicts_only(
     assert len(json.loads(said)["predictions"]) == 10
 
 
+def test_a_list_model_by_name_and_by_trial(run: Run, folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("lightgbm")
+    given = ("train", "--train", folder / "train.csv", "--validation", folder / "test.csv")
+    code, said, err = run(*given, "--rank", "boosted", "--out", tmp_path / "b")
+    assert code == 0, err
+    assert "ease > boosted" in said
+    assert isinstance(sl.load(tmp_path / "b").rank, sl.ranking.Boosted)
+    code, said, _ = run("predict", tmp_path / "b", "--user", 1, "--json")
+    assert len(json.loads(said)["predictions"]) == 10
+    code, said, err = run(*given, "--rank", "auto", "--out", tmp_path / "c")
+    assert code == 0, err
+    assert "trying boosted behind ease" in err
+    tried = sl.load(tmp_path / "c").metrics["holdout"]["second_stage"]
+    assert [one["ranker"] for one in tried["tried"]] == ["none", "bias", "boosted"]
+    kept = sl.load(tmp_path / "c").rank
+    assert tried["kept"] == ("none" if kept is None else kept.name)
+    assert " ".join(tried["why"].split())[1:60] in " ".join(said.split())
+
+
 def test_a_ranker_that_is_not_worse_orders_the_lists() -> None:
     data = sl.Interactions(
         pl.DataFrame({"user_id": [1, 1, 2], "item_id": [1, 2, 2], "rating": [5, 4, 3]})

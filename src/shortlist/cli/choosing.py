@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from shortlist.data.interactions import Interactions
+    from shortlist.recommender.recommender import Recommender
     from shortlist.selection.auto import Auto
 
 
@@ -65,6 +66,36 @@ def choose(
         "test file and run shortlist evaluate.",
     )
     show_saved(final, out, version, time.perf_counter() - started)
+
+
+def with_best_ranker(
+    rec: "Recommender",
+    learned: "Interactions",
+    held: "Interactions",
+    seed: int,
+    *,
+    keep_seen: bool,
+) -> "tuple[Recommender, dict[str, Any]]":
+    """Try rankers behind the retrievers of a recommender.
+
+    Args:
+        rec: not fitted, without a ranker.
+        learned: rows to fit on.
+        held: rows that judge.
+        seed: of rankers and intervals.
+        keep_seen: whether lists may hold what their asker has.
+
+    Returns:
+        A Recommender that is not fitted, with the ranker that is shown to make its lists better, if any;
+        and what was tried.
+    """
+    import shortlist as sl
+
+    with timed("choosing a second stage"):
+        best = sl.selection.best_ranker(
+            rec, learned, held, keep_seen=keep_seen, seed=seed, progress=progress
+        )
+    return best.recommender, best.to_dict()
 
 
 def _drawn(auto: "Auto") -> "RenderableType":

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shortlist.cli.models import AUTO, LIST_RANKERS
 from shortlist.cli.printing import heading, progress, show
 from shortlist.errors import DataError
 
@@ -97,7 +98,7 @@ def check_learnable(data: "Interactions", where: str, rank: str | None) -> None:
     Raises:
         DataError: a ranker is asked for and there are no ratings, or no row counts as liked.
     """
-    if rank is not None and data.ratings is None:
+    if rank not in {None, AUTO, *LIST_RANKERS} and data.ratings is None:
         msg = (
             f"--rank {rank} learns from ratings, and {where} has no column rating; name it with "
             "--column rating=NAME, or leave --rank out"
@@ -175,9 +176,12 @@ def ranker_verdict(comparison: "Comparison", whole: str) -> str | None:
         return f"The ranker is not shown to change the list: {comparison.metric} {gap}."
     if gap.value > 0:
         return f"The ranker makes the list better: {comparison.metric} {gap}."
+    words = f"As a second stage the ranker makes the list worse: {comparison.metric} {gap}."
+    if whole.rpartition(" > ")[2] in LIST_RANKERS:
+        return f"{words} Serve the retrievers alone."
     return (
-        f"As a second stage the ranker makes the list worse: {comparison.metric} {gap}. It puts first "
-        "what people would rate highest, not what they choose next: for predict, not for lists."
+        f"{words} It puts first what people would rate highest, not what they choose next: for predict, "
+        "not for lists."
     )
 
 

@@ -25,7 +25,13 @@ RETRIEVERS: Mapping[str, str] = {
     "blend": "Blend",
 }
 AUTO = "auto"  # in place of names: train tries them all
-RANKERS: Mapping[str, str] = {"rating": "RatingNetwork", "bias": "Biases"}
+RANKERS: Mapping[str, str] = {
+    "rating": "RatingNetwork",
+    "bias": "Biases",
+    "boosted": "Boosted",
+    "network": "ListNetwork",
+}
+LIST_RANKERS = ("boosted", "network")  # they learn from what was taken, not from ratings
 
 
 def make_recommender(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shortlist.cli.choosing import choose
+from shortlist.cli.choosing import choose, with_best_ranker
 from shortlist.cli.files import check_out_folder
 from shortlist.cli.fitting import (
     check_learnable,
@@ -84,9 +84,10 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            help=f"Second stage, {' or '.join(RANKERS)}; needed by predict. It also puts the lists in "
-            "order of predicted rating, unless the rows held back show that this makes them worse. "
-            "None by default.",
+            help=f"Second stage, {' or '.join(RANKERS)}; needed by predict. rating and bias learn ratings; "
+            "boosted (extra: boosted) and network learn from lists what is taken. It also puts the lists in "
+            "its order, unless the rows held back show that this makes them worse. auto tries bias and "
+            "boosted and keeps what is shown to be better than none. None by default.",
         ),
     ] = None,
     settings: Settings = None,
@@ -116,7 +117,8 @@ def train(
     check_out_folder(out)
     rec = None
     if retrieve != AUTO:
-        rec = make_recommender(retrieve, rank, seed, keep_seen=keep_seen, settings=settings)
+        named = None if rank == AUTO else rank
+        rec = make_recommender(retrieve, named, seed, keep_seen=keep_seen, settings=settings)
     exactly_one(
         "--seconds is for --retrieve auto, which chooses a retriever alone: leave --rank and --set out there",
         (rec is None and rank is None and not settings)
@@ -144,6 +146,10 @@ def train(
     learned, held, protocol = held_back(data, validation, holdout, seed, reading)
     check_learnable(held, validation or f"{train} that are held back", rank)
     protocol["keep_seen"] = keep_seen
+    if rank == AUTO:
+        rec, protocol["second_stage"] = with_best_ranker(
+            rec, learned, held, seed, keep_seen=keep_seen
+        )
     with timed(f"fitting {rec.name} on {len(learned):,} rows"):
         rec.fit(learned, validate=held)
     with timed(f"judging on {len(held):,} rows, beside popularity and EASE"):
@@ -241,6 +247,8 @@ def _print(
     show("", comparison_of(comparison))
     show(key_of(comparison))
     show(sentence(comparison.summary))
+    if "second_stage" in protocol:
+        show(sentence(protocol["second_stage"]["why"]))
     gap = ranker_gap(comparison, judged)
     ranker = ranker_verdict(comparison, judged)
     if gap is not None and not final.rank_lists:

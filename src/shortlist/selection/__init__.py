@@ -4,6 +4,7 @@ from shortlist.selection.auto import Auto
 from shortlist.selection.gating import gate
 from shortlist.selection.judging import compare, evaluate
 from shortlist.selection.methods import METHODS
+from shortlist.selection.ranking import best_ranker
 from shortlist.selection.tuning import Tuned, tune
 
-__all__ = ["METHODS", "Auto", "Tuned", "compare", "evaluate", "gate", "tune"]
+__all__ = ["METHODS", "Auto", "Tuned", "best_ranker", "compare", "evaluate", "gate", "tune"]
