@@ -123,6 +123,9 @@ def test_a_list_model_by_name_and_by_trial(run: Run, folder: Path, tmp_path: Pat
     assert isinstance(sl.load(tmp_path / "b").rank, sl.ranking.Boosted)
     code, said, _ = run("predict", tmp_path / "b", "--user", 1, "--json")
     assert len(json.loads(said)["predictions"]) == 10
+    code, _, err = run("predict", tmp_path / "b", "--pairs", folder / "test.csv")
+    assert code == 2
+    assert "no ratings: ask with --user" in " ".join(err.split())
     code, said, err = run(*given, "--rank", "auto", "--out", tmp_path / "c")
     assert code == 0, err
     assert "trying boosted behind ease" in err

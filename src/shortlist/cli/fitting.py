@@ -206,7 +206,8 @@ def rating_errors_beside_bias(
     from shortlist.evaluation.judge import judge
     from shortlist.ranking import Biases
 
-    if fitted.rank is None or held.ratings is None or isinstance(fitted.rank, Biases):
+    rates = fitted.rank is not None and getattr(fitted.rank, "predicts_ratings", True)
+    if not rates or held.ratings is None or isinstance(fitted.rank, Biases):
         return None
     report = next(one for one in comparison.reports if one.name == fitted.name)
     simple = joined(fitted, fitted.retrievers, Biases().fit(learned), name=Biases.name)

@@ -89,6 +89,9 @@ def _of_pairs(rec: "Recommender", pairs: Path, column: dict[str, str | None]) ->
         (snapshot.user_vocabulary, snapshot.item_vocabulary),
     )
     predicted = rec.predict_pairs(table["user_id"], table["item_id"])
+    if predicted is None:
+        msg = f"the ranker {'' if rec.rank is None else rec.rank.name} predicts what is taken next, among the candidates of one asker, and no ratings: ask with --user"
+        raise NotReadyError(msg)
     return table.with_columns(pl.Series("prediction", predicted))
 
 
