@@ -9,7 +9,7 @@ import pytest
 from shortlist.data.features import Bucket, Category, Hash, History, Number, Tags, Text
 from shortlist.data.protocols import Ranker, Retriever
 from shortlist.index.exact import ExactIndex
-from shortlist.ranking import Biases, Boosted, ListNetwork, RatingNetwork
+from shortlist.ranking import Biases, Boosted, Factorisation, ListNetwork, RatingNetwork
 from shortlist.retrieval import (
     ALS,
     EASE,
@@ -117,6 +117,17 @@ RANKERS: dict[str, Callable[[], Ranker]] = {
     "list network": partial(ListNetwork, epochs=2, layers=(8,), batch_size=16),
     "list network of ratings": partial(
         ListNetwork, epochs=2, layers=(8,), batch_size=16, loss="pairwise", rating_weight=0.5
+    ),
+    "factorisation": partial(Factorisation, dim=4, sweeps=30, burn_in=10, draws=10),
+    "factorisation with attributes": partial(
+        Factorisation,
+        dim=3,
+        sweeps=20,
+        burn_in=10,
+        draws=5,
+        user=["town", Bucket("age", 4)],
+        item=["genres", Number("year")],
+        moods=(),
     ),
     "crossed network": partial(
         RatingNetwork, dim=8, epochs=2, batch_size=128, cross_layers=2, cross_rank=3

@@ -28,6 +28,7 @@ AUTO = "auto"  # in place of names: train tries them all
 RANKERS: Mapping[str, str] = {
     "rating": "RatingNetwork",
     "bias": "Biases",
+    "factorisation": "Factorisation",
     "boosted": "Boosted",
     "network": "ListNetwork",
 }

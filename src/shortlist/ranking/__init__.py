@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from shortlist.data.protocols import Ranker
 from shortlist.ranking.biases import Biases
 from shortlist.ranking.boosted import Boosted
+from shortlist.ranking.factorisation import Factorisation
 from shortlist.ranking.list_network import ListNetwork
 from shortlist.ranking.network import RatingNetwork
 
 RANKERS: Mapping[str, type[Ranker]] = {
-    kind.name: kind for kind in (Biases, Boosted, ListNetwork, RatingNetwork)
+    kind.name: kind for kind in (Biases, Boosted, Factorisation, ListNetwork, RatingNetwork)
 }
 
-__all__ = ["RANKERS", "Biases", "Boosted", "ListNetwork", "RatingNetwork"]
+__all__ = ["RANKERS", "Biases", "Boosted", "Factorisation", "ListNetwork", "RatingNetwork"]

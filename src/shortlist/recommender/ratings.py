@@ -1,6 +1,7 @@
 """Predicted ratings, for one user's items or for pairs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -50,7 +51,11 @@ def predict_for_user(
 
 
 def predict_pairs(
-    ranker: AnsweringRanker, snapshot: Snapshot, users: IdColumn, items: IdColumn
+    ranker: AnsweringRanker,
+    snapshot: Snapshot,
+    users: IdColumn,
+    items: IdColumn,
+    context: pl.DataFrame | None = None,
 ) -> NDArray[np.float32]:
     """What users would rate, pair by pair.
 
@@ -59,6 +64,7 @@ def predict_pairs(
         snapshot: of the rows it was fitted on.
         users: (n,) ids; unknown ones are the average user, with what the users' table says of them.
         items: (n,) ids; unknown ones are the average item.
+        context: (n rows) columns known at the time of asking.
 
     Returns:
         (n,) float32, in the order of the pairs.
@@ -73,5 +79,8 @@ def predict_pairs(
     predicted = np.empty(len(rows), np.float32)
     for start in range(0, len(rows), _BLOCK):
         some = slice(start, start + _BLOCK)
-        predicted[some] = ranker.predict(snapshot.queries(askers[some]), rows[some, None])[:, 0]
+        asked = snapshot.queries(askers[some])
+        if context is not None:
+            asked = replace(asked, context=context[some])
+        predicted[some] = ranker.predict(asked, rows[some, None])[:, 0]
     return predicted

@@ -305,19 +305,22 @@ class Recommender(Joined):
         given = None if items is None else listed("items", items)
         return predict_for_user(self._predictor(), self.snapshot, user, given)
 
-    def predict_pairs(self, users: pl.Series, items: pl.Series) -> NDArray[np.float32] | None:
+    def predict_pairs(
+        self, users: pl.Series, items: pl.Series, *, context: pl.DataFrame | None = None
+    ) -> NDArray[np.float32] | None:
         """Predicted ratings of pairs, unknown ids included.
 
         Args:
             users: (n,) ids.
             items: (n,) ids.
+            context: (n rows) columns known at the time of asking, or None.
 
         Returns:
             (n,) float32; None without a ranker that predicts ratings.
         """
         if self.rank is None or not getattr(self.rank, "predicts_ratings", True):
             return None
-        return predict_pairs(self._predictor(), self.snapshot, users, items)
+        return predict_pairs(self._predictor(), self.snapshot, users, items, context)
 
     def save(self, path: str | Path) -> Path:
         """Write a bundle, or a new version of one.
