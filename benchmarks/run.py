@@ -18,6 +18,7 @@ SCRIPTS = (
     "graph_filter",
     "next_item",
     "tower_scale",
+    "beauty_family",
     "als",
 )
 
