@@ -145,7 +145,7 @@ def test_without_an_order_it_says_so(train: Interactions) -> None:
 
 def test_nothing_to_learn_from_where_nobody_took_two() -> None:
     table = pl.DataFrame({"user_id": [0, 1], "item_id": [0, 1], "timestamp": [1, 2]})
-    with pytest.raises(DataError, match="no row to learn from"):
+    with pytest.raises(DataError, match="liked rows, at most one of each user"):
         tiny().fit(Interactions(table))
 
 

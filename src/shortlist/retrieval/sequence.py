@@ -278,6 +278,8 @@ def _check_order(train: Interactions) -> None:
         got = f"the columns {train.table.columns}"
     elif len(times) and times.min() == times.max():
         got = f"{len(times):,} rows that all have the timestamp {times[0]}"
+    elif np.bincount(train.user_rows[train.liked], minlength=1).max() < 2:
+        got = f"{int(train.liked.sum()):,} liked rows, at most one of each user"
     else:
         return
     msg = (
