@@ -105,7 +105,9 @@ def test_k_above_the_catalogue_gives_what_there_is(run: Run, bundle: Path) -> No
 def test_words_that_mean_nothing(run: Run, bundle: Path, folder: Path, tmp_path: Path) -> None:
     train = ("train", "--train", folder / "train.csv", "--out", tmp_path / "b")
     check_refused(run(*train, "--retrieve", "two-towers"), "Did you mean 'two-tower'")
-    check_refused(run(*train, "--rank", "stars"), "choose among rating, bias, factorisation")
+    check_refused(
+        run(*train, "--rank", "stars"), "choose among rating, bias, factorisation, stack"
+    )
     check_refused(run(*train, "--holdout", "latest-"), "Did you mean 'latest'")
     check_refused(run(*train, "--column", "user_id"), "OURS=THEIRS")
     check_refused(run(*train, "--positive", "stars >= 4"), "stars")

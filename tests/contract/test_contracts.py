@@ -9,7 +9,7 @@ import pytest
 from shortlist.data.features import Bucket, Category, Hash, History, Number, Tags, Text
 from shortlist.data.protocols import Ranker, Retriever
 from shortlist.index.exact import ExactIndex
-from shortlist.ranking import Biases, Boosted, Factorisation, ListNetwork, RatingNetwork
+from shortlist.ranking import Biases, Boosted, Factorisation, ListNetwork, RatingNetwork, Stack
 from shortlist.retrieval import (
     ALS,
     EASE,
@@ -117,6 +117,10 @@ RANKERS: dict[str, Callable[[], Ranker]] = {
     "list network": partial(ListNetwork, epochs=2, layers=(8,), batch_size=16),
     "list network of ratings": partial(
         ListNetwork, epochs=2, layers=(8,), batch_size=16, loss="pairwise", rating_weight=0.5
+    ),
+    "stack": partial(
+        Stack,
+        [Factorisation(dim=3, sweeps=20, burn_in=10, draws=10), Biases(), Biases(l2_user=20)],
     ),
     "factorisation": partial(Factorisation, dim=4, sweeps=30, burn_in=10, draws=10),
     "factorisation with attributes": partial(

@@ -29,6 +29,7 @@ RANKERS: Mapping[str, str] = {
     "rating": "RatingNetwork",
     "bias": "Biases",
     "factorisation": "Factorisation",
+    "stack": "Stack",
     "boosted": "Boosted",
     "network": "ListNetwork",
 }

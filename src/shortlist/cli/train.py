@@ -84,7 +84,7 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            help=f"Second stage, {' or '.join(RANKERS)}; needed by predict. rating, bias and factorisation learn ratings; "
+            help=f"Second stage, {' or '.join(RANKERS)}; needed by predict. rating, bias, factorisation and stack learn ratings; "
             "boosted (extra: boosted) and network learn from lists what is taken. It also puts the lists in "
             "its order, unless the rows held back show that this makes them worse. auto tries bias and "
             "boosted and keeps what is shown to be better than none. None by default.",

@@ -8,9 +8,19 @@ from shortlist.ranking.boosted import Boosted
 from shortlist.ranking.factorisation import Factorisation
 from shortlist.ranking.list_network import ListNetwork
 from shortlist.ranking.network import RatingNetwork
+from shortlist.ranking.stack import Stack
 
 RANKERS: Mapping[str, type[Ranker]] = {
-    kind.name: kind for kind in (Biases, Boosted, Factorisation, ListNetwork, RatingNetwork)
+    kind.name: kind
+    for kind in (Biases, Boosted, Factorisation, ListNetwork, RatingNetwork, Stack)
 }
 
-__all__ = ["RANKERS", "Biases", "Boosted", "Factorisation", "ListNetwork", "RatingNetwork"]
+__all__ = [
+    "RANKERS",
+    "Biases",
+    "Boosted",
+    "Factorisation",
+    "ListNetwork",
+    "RatingNetwork",
+    "Stack",
+]

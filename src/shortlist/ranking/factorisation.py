@@ -62,7 +62,6 @@ class Factorisation:
     """
 
     name: ClassVar[str] = "factorisation"
-    refits_at_once: ClassVar[bool] = True
 
     dim: int = 12
     user: Sequence[Declared] = ()
@@ -72,7 +71,7 @@ class Factorisation:
     sweeps: int = 300
     burn_in: int = 100
     draws: int = 100
-    side_dim: int = 100
+    side_dim: int = 200
     clip: bool = True
     max_gigabytes: float = 6.0
     seed: int = 0

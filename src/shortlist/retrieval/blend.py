@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from shortlist.data import split
 from shortlist.data.eligible import Eligible
 from shortlist.data.interactions import Interactions
-from shortlist.data.protocols import Explains, Json, Retriever, State
+from shortlist.data.protocols import Explains, Retriever, State
 from shortlist.data.queries import Queries
+from shortlist.data.states import joined, taken_apart
 from shortlist.data.topk import TopK
 from shortlist.errors import ConfigError, DataError, LikenessError, NotReadyError
 from shortlist.retrieval.als import ALS
@@ -239,32 +240,14 @@ class Blend(DenseRetriever):
 
         Returns:
             Settings, weights and the states of the parts, their arrays and graphs by number.
-
-        Raises:
-            ConfigError: a part is of a kind that could not be rebuilt without running code.
         """
         models, weights = self._fitted()
-        states = [model.state() for model in models]
-        for model in models:
-            if _known().get(model.name) is not type(model):
-                msg = f"a blend with a part of one's own, {type(model).__name__}, cannot be saved; it can hold {sorted(_known())}"
-                raise ConfigError(msg)
-        config: dict[str, Json] = {
-            "parts": [
-                {"name": model.name, "config": state.config}
-                for model, state in zip(models, states, strict=True)
-            ],
+        config = {
             "weights": weights.tolist(),
             "n_items": self._n_items,
             **{name: getattr(self, name) for name in ("by", "k", "holdout", "share", "seed")},
         }
-        arrays = {
-            f"{i}-{key}": one for i, s in enumerate(states) for key, one in s.arrays.items()
-        }
-        graphs = {
-            f"{i}-{key}": one for i, s in enumerate(states) for key, one in s.graphs.items()
-        }
-        return State(config, arrays, graphs)
+        return joined(models, _known(), config, "blend")
 
     @classmethod
     def from_state(cls, state: State) -> Self:
@@ -275,24 +258,10 @@ class Blend(DenseRetriever):
 
         Returns:
             A fitted Blend.
-
-        Raises:
-            ConfigError: a part is of a kind that this version does not know.
         """
-        config = dict(state.config)
-        n_items, models = config.pop("n_items"), []
-        for number, part in enumerate(config.pop("parts")):
-            if part["name"] not in _known():
-                msg = f"the blend holds a {part['name']!r}, which this version does not know; known are {sorted(_known())}. Upgrade shortlist"
-                raise ConfigError(msg)
-            kind, start = _known()[part["name"]], f"{number}-"
-            arrays = {
-                k[len(start) :]: a for k, a in state.arrays.items() if k.startswith(start)
-            }
-            graphs = {
-                k[len(start) :]: g for k, g in state.graphs.items() if k.startswith(start)
-            }
-            models.append(kind.from_state(State(part["config"], arrays, graphs)))
+        models = taken_apart(state, _known(), "blend")
+        config = {name: one for name, one in state.config.items() if name != "parts"}
+        n_items = config.pop("n_items")
         blend = cls([model.settled() for model in models], **config)
         blend._models, blend._n_items = tuple(models), n_items
         blend._chosen = np.asarray(blend.weights, np.float64)
