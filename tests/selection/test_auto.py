@@ -97,7 +97,7 @@ def test_no_time_at_all_leaves_popularity(monkeypatch: pytest.MonkeyPatch) -> No
     assert auto.table["remark"].to_list() == ["", *["not tried: time"] * 3]
     assert auto.recommender.name == "popularity"
     assert "popularity is kept" in auto.why
-    assert "the 0 seconds were spent before 3 others had a turn" in auto.why
+    assert "0 seconds were too few for 3 others" in auto.why
 
 
 def test_validation_rows_choose_in_place_of_a_holdout(monkeypatch: pytest.MonkeyPatch) -> None:

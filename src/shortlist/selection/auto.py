@@ -20,6 +20,7 @@ from shortlist.recommender.recommender import Recommender
 from shortlist.recommender.rules import Seen
 from shortlist.retrieval.blend import Blend
 from shortlist.retrieval.popularity import Popularity
+from shortlist.selection.costs import rough_seconds
 from shortlist.selection.methods import METHODS, make_method
 
 _PAIR = 2
@@ -77,8 +78,9 @@ class Auto:
     be worse than the best, by the paired interval, the simplest is kept and fitted again on everything.
 
     Attributes:
-        seconds: time for trying: what has begun is finished, what has not is listed as not tried.
-            Popularity is tried in any case. Fitting the winner again comes on top.
+        seconds: time for trying: what would roughly take longer than is left is listed as not tried,
+            what has begun is finished. Popularity is tried in any case. Fitting the winner again
+            comes on top.
         holdout: ``"latest"``, ``"time"``, ``"last-out"`` or ``"random"``; they pick different winners.
             None: ``"latest"`` where there are times, else ``"random"``.
         methods: which of ``selection.METHODS`` are tried, beside popularity; None: all.
@@ -224,8 +226,10 @@ class Auto:
                 and name not in self.methods
             ):
                 continue
-            if judged and time.perf_counter() >= until:
-                one = Tried(name, (name,), remark=_LATE)
+            left, takes = until - time.perf_counter(), rough_seconds(name, learned)
+            if judged and takes >= left:
+                said = f": it takes some {takes:.0f} s, {left:.0f} are left" if left > 0 else ""
+                one = Tried(name, (name,), remark=f"{_LATE}{said}")
             elif name == Blend.name:
                 blended = self._two_best(judged)
                 one = self._try_blend(blended, judged, learned, held)
@@ -304,9 +308,9 @@ class Auto:
         within = [one for one in judged if (gap := gaps[one.name]) is None or not gap.shown]
         kept = within[0]
         why = self._why(kept, best, gaps[kept.name], others=len(judged) > 1)
-        late = sum(one.remark == _LATE for one in tried)
+        late = sum(one.remark.startswith(_LATE) for one in tried)
         if late:
-            why += f"; the {self.seconds:g} seconds were spent before {late} other{'s' * (late > 1)} had a turn"
+            why += f"; {self.seconds:g} seconds were too few for {late} other{'s' * (late > 1)}"
         return kept.name, fitted[kept.name], why, gaps
 
     def _why(self, kept: Tried, best: Tried, gap: Difference | None, *, others: bool) -> str:
