@@ -95,6 +95,20 @@ def test_explaining_a_list(fitted: sl.Recommender) -> None:
     assert strengths == sorted(strengths, reverse=True)
 
 
+def test_a_shortlist_says_what_spoke_for_each_item(fitted: sl.Recommender) -> None:
+    told = fitted.recommend("u0", k=3, explain=True)
+    assert told.columns[-2:] == ["because", "ranked_by"]
+    ranker = fitted.rank
+    assert isinstance(ranker, Boosted)
+    for reasons in told["ranked_by"].to_list():
+        assert 1 <= len(reasons) <= 3
+        assert {one["feature"] for one in reasons} <= set(ranker.feature_names)
+        strength = [abs(one["added"]) for one in reasons]
+        assert strength == sorted(strength, reverse=True)
+    alone = sl.Recommender(EASE(l2=10.0)).fit(fitted.snapshot.interactions())
+    assert "ranked_by" not in alone.recommend("u0", explain=True).columns
+
+
 def test_the_cluster_of_the_asker_is_learned(fitted: sl.Recommender) -> None:
     # four rows in five stay in the user's cluster of items: a list model must not lose that
     hits = [

@@ -174,6 +174,14 @@ def _fit(parts: "Parts", seed: int) -> "dict[str, Recommender]":
         with timed(f"fitting {part.name} on {len(train):,} rows"):
             fitted[part.name] = sl.Recommender(part).fit(train, validate=held)
     simple = fitted["ease"]
+    listed = sl.Recommender(sl.retrieval.EASE(), sl.ranking.Boosted(seed=seed))
+    try:
+        with timed(f"fitting {listed.name}, a second stage that learns from lists"):
+            fitted[listed.name] = listed.fit(train, validate=held)
+    except sl.ShortlistError as error:
+        if type(error).__name__ != "MissingExtraError":
+            raise
+        progress(f"  left out: {error}")
     ranker: Any = sl.ranking.Biases()
     try:
         towers = sl.retrieval.TwoTower(seed=seed, epochs=_TOWER_EPOCHS)
@@ -254,10 +262,10 @@ def _print_figures(
         key_of(comparison),
         why,
     )
-    whole = list(fitted)[-1]
-    words = ranker_verdict(comparison, whole)
-    if words is not None:
-        show(words)
+    for name, rec in fitted.items():
+        words = ranker_verdict(comparison, name)
+        if words is not None and rec.rank is not None:
+            show(f"{rec.rank.name}: {words}")
     if "ratings" in figures:
         heading("Who predicts the ratings? (RMSE, lower is better)")
         network, bias = figures["ratings"].lines

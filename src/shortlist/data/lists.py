@@ -289,3 +289,14 @@ class ListRanker(AnsweringListRanker, Ranker, Protocol):
     ) -> Self:
         """Learn from lists; afterwards answer with what ``train``, all of it, says of items."""
         ...
+
+
+@runtime_checkable
+class ExplainsRank(Protocol):
+    """A list model that says what each feature adds."""
+
+    def explain(
+        self, queries: Queries, candidates: Candidates
+    ) -> dict[str, NDArray[np.float32]]:
+        """Feature to (n, m) what it adds to the scores, the strongest feature of all first."""
+        ...

@@ -25,6 +25,7 @@ from shortlist.recommender.matching import match
 from shortlist.recommender.ratings import predict_for_user, predict_pairs
 from shortlist.recommender.reasons import reasons
 from shortlist.recommender.rules import Allow, Deny, Rule, Where, joint_mask, listed
+from shortlist.recommender.second_stage import strongest
 from shortlist.recommender.stages import Answer
 from shortlist.recommender.tables import shortlist_table
 
@@ -87,7 +88,8 @@ class Recommender(Joined):
             One row per place: ``user_id`` (not for guests), ``rank`` from 1, ``item_id``,
             ``title``, ``score`` (of the last stage), ``source`` (the part that proposed it); with
             ``explain`` also ``because``, at most three of ``item_id``, ``title`` and ``share``: the
-            share of what speaks for the item in that part, of 1. Empty where the part cannot say.
+            share of what speaks for the item in that part, of 1. Empty where the part cannot say. And, where
+            the ranker can tell (``Boosted``), ``ranked_by``, at most three of ``feature`` and ``added``.
             With ``explore`` also ``propensity``, the probability of what the place shows.
 
         Raises:
@@ -126,7 +128,9 @@ class Recommender(Joined):
         table = self.table(answer, ids)
         if not explain:
             return table
-        return table.with_columns(reasons(self.answering, self.snapshot, queries, answer))
+        told = [reasons(self.answering, self.snapshot, queries, answer)]
+        ranked_by = strongest(self, queries, answer)
+        return table.with_columns(told if ranked_by is None else [*told, ranked_by])
 
     def match(
         self,
