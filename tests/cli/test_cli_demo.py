@@ -49,12 +49,13 @@ def test_demo_tells_the_whole_path(run: Run, small: None, tmp_path: Path) -> Non
 def test_demo_without_torch_leaves_the_towers_out(
     run: Run, small: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("shortlist.training.two_tower", "shortlist.training.rating"):
+    for name in ("shortlist.training.two_tower", "shortlist.training.rating", "lightgbm"):
         monkeypatch.setitem(sys.modules, name, None)  # importing it fails
     code, said, err = run("demo", "--user", 4, "--json")
     assert code == 0
     assert "left out" in err
     assert "pip install 'shortlist[torch]'" in err
+    assert "pip install 'shortlist[boosted]'" in err
     told = json.loads(said)
     assert [line["name"] for line in told["comparison"]["lines"]] == [
         "popularity",

@@ -83,9 +83,8 @@ class Joined:
             msg = f"candidates must be at least 1; got {self.candidates}"
             raise ConfigError(msg)
         if not self.name:
-            second = (
-                " > " if self.rank_lists else " | "
-            )  # beside the lists, for predictions only
+            # behind the lists, or beside them for predictions only
+            second = " > " if self.rank_lists else " | "
             self.name = "+".join(names) + ("" if self.rank is None else second + self.rank.name)
             last = [one.kind for one in self.rerank]
             last += [] if self.explore is None else [f"explore by {self.explore.how}"]
@@ -141,9 +140,8 @@ class Joined:
             msg = f"none of the {len(train):,} rows of train counts as liked: positive={train.positive!r}. Loosen the condition"
             raise DataError(msg)
         snapshot = Snapshot.of(train)
-        standing = self._standing_on(
-            snapshot
-        )  # a rule that cannot be kept fails before training
+        # a rule that cannot be kept fails before training
+        standing = self._standing_on(snapshot)
         # parts fitted on different rows must not answer together
         self._snapshot, self._growth, self.metrics = None, None, {}
         learning = self.rank if isinstance(self.rank, ListRanker) else None
@@ -151,11 +149,10 @@ class Joined:
         for part in self.parts:
             if part is not learning:
                 part.fit(train, validate=validate)
-        self._snapshot, self._standing = snapshot, standing
         if learning is not None and lists is not None:
-            learning.fit_lists(
-                lists, train, validate=later_lists(self, learning, train, validate)
-            )
+            later = later_lists(self, learning, train, validate)
+            learning.fit_lists(lists, train, validate=later)
+        self._snapshot, self._standing = snapshot, standing
         return self
 
     @classmethod
@@ -310,13 +307,13 @@ class Joined:
         ]
 
     def mask(self, rules: Sequence[Rule] = ()) -> NDArray[np.bool_] | None:
-        """Which items the recommender's own rules, and further ones, allow to anyone.
+        """(n_items,) which items the standing rules, and a request's own, allow; None for all.
 
         Args:
-            rules: of one request.
+            rules: of the request.
 
         Returns:
-            (n_items,) bool; None for all.
+            A mask.
         """
         held = self._standing
         if held is None or held.snapshot is not self.snapshot or held.rules is not self.rules:

@@ -49,16 +49,7 @@ def earlier_lists(
     parts = split.holdout(train, ranker.holdout, share=ranker.share, seed=ranker.seed)
     known, followed = parts.train, parts.test
     copies = [part.settled().fit(known, validate=validate) for part in rec.retrievers]
-    earlier = type(rec).from_parts(
-        Snapshot.of(known),
-        retrieve=copies,
-        rank=ranker,
-        rules=rec.rules,
-        fallback=rec.fallback,
-        candidates=rec.candidates,
-        name=rec.name,
-        metrics={},
-    )
+    earlier = _asked(rec, copies, ranker, known)
     return _labelled(earlier, ranker, known, followed)
 
 
@@ -78,7 +69,8 @@ def later_lists(
     """
     if validate is None or not len(validate):
         return None
-    return _labelled(rec, ranker, train, validate)
+    asked = _asked(rec, rec.retrievers, ranker, train)
+    return _labelled(asked, ranker, train, validate)
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +180,21 @@ def mismatch(
     if lacking:
         return f"the ranker {rank.name} reads the users' columns {lacking}, and the users' table has {columns}. Give the table it was fitted with"
     return None
+
+
+def _asked(
+    rec: "Joined", retrievers: Sequence[Retriever], ranker: ListRanker, known: Interactions
+) -> "Joined":
+    return type(rec).from_parts(
+        Snapshot.of(known),
+        retrieve=retrievers,
+        rank=ranker,
+        rules=rec.rules,
+        fallback=rec.fallback,
+        candidates=rec.candidates,
+        name=rec.name,
+        metrics={},
+    )
 
 
 def _labelled(
