@@ -10,6 +10,7 @@ SCRIPTS = (
     "quality_ml100k",
     "blend_ml100k",
     "rating_ml100k",
+    "rating_models",
     "sequence_curve",
     "tutorials",
     "tutorial_speed",

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shortlist.data.features import (
@@ -63,7 +64,7 @@ class Factorisation:
 
     name: ClassVar[str] = "factorisation"
 
-    dim: int = 12
+    dim: int = 16
     user: Sequence[Declared] = ()
     item: Sequence[Declared] = ()
     implicit: bool = True
@@ -208,8 +209,16 @@ class Factorisation:
             "n_items": fitted.n_items,
             "scale": asdict(fitted.scale),
         }
-        arrays = {f"posterior-{name}": one for name, one in vars(fitted.posterior).items()}
-        return State(config, arrays | {f"moods-{k}": v for k, v in vars(fitted.moods).items()})
+        parts: dict[str, Posterior | Moods] = {
+            "posterior-": fitted.posterior,
+            "moods-": fitted.moods,
+        }
+        arrays = {
+            start + one.name: getattr(part, one.name)
+            for start, part in parts.items()
+            for one in fields(part)
+        }
+        return State(config, arrays)
 
     @classmethod
     def from_state(cls, state: State) -> Self:
@@ -301,17 +310,24 @@ class _Fitted:
 
     def askers(self, queries: Queries, *, implicit: bool) -> Askers:
         strangers = np.flatnonzero(queries.user_rows < 0)
-        about = None if queries.users is None else queries.users[strangers]
-        lines = attribute_lines(self.side, about, len(strangers), "askers")
-        if implicit:
-            number = np.cumsum(queries.user_rows < 0) - 1
-            theirs = queries.user_rows[queries.askers] < 0
-            shape = (len(strangers), self.n_items)
-            at, rows = number[queries.askers[theirs]], queries.history_rows[theirs]
-            lines = beside([taken_lines(at, rows, shape), lines])
+        lines = sp.csr_array(np.zeros((0, len(self.posterior.loadings))))
+        if len(strangers):
+            lines = self._lines(queries, strangers, implicit=implicit)
         given = queries.history_ratings
         told = None if given is None else self.scale.inward(given)
         return self.posterior.askers(queries, lines, told)
+
+    def _lines(
+        self, queries: Queries, strangers: NDArray[np.int64], *, implicit: bool
+    ) -> sp.csr_array:
+        about = None if queries.users is None else queries.users[strangers]
+        lines = attribute_lines(self.side, about, len(strangers), "askers")
+        if not implicit:
+            return lines
+        number = np.cumsum(queries.user_rows < 0) - 1
+        theirs = queries.user_rows[queries.askers] < 0
+        at, rows = number[queries.askers[theirs]], queries.history_rows[theirs]
+        return beside([taken_lines(at, rows, (len(strangers), self.n_items)), lines])
 
 
 def _times(queries: Queries) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -152,8 +153,9 @@ class Posterior:
         bias, factors = self.user_bias[at], self.user_factors[at]
         width = self.item_covariance.shape[0]
         covariance = np.zeros((len(queries), width, width), np.float32)
-        coordinates = times_table(lines, self.loadings)
-        for asker, line in zip(np.flatnonzero(queries.user_rows < 0), coordinates, strict=True):
+        strangers = np.flatnonzero(queries.user_rows < 0)
+        coordinates = times_table(lines, self.loadings) if len(strangers) else ()
+        for asker, line in zip(strangers, coordinates, strict=True):
             centre = self.means + np.einsum("r,srw->sw", line, self.links)
             start, stop = queries.offsets[asker : asker + 2]
             own = slice(start, start if ratings is None else stop)
@@ -179,11 +181,8 @@ class Posterior:
         for some in _blocks(rows, factors.shape[1]):
             dots = np.vecdot(factors[some, None], self.item_factors[rows[some]])
             values[some] = dots / np.float32(draws)
-        own, its = (
-            bias.mean(axis=1, dtype=np.float64),
-            self.item_bias.mean(axis=1, dtype=np.float64),
-        )
-        values += own[:, None] + its[rows]
+        own = bias.mean(axis=1, dtype=np.float64)
+        values += own[:, None] + self._item_means[rows]
         return values
 
     def variance(self, asked: "Askers", rows: NDArray[np.int32]) -> Floats:
@@ -210,6 +209,11 @@ class Posterior:
             unsure = np.where(self.rated[rows[some]], 0, of_items[some, None])
             values[some] = each.var(axis=2) + of_askers + unsure
         return values
+
+    @cached_property
+    def _item_means(self) -> Array:
+        means: Array = self.item_bias.mean(axis=1, dtype=np.float64)
+        return means
 
     def _moved(
         self, centre: Array, items: NDArray[np.int32], ratings: Array
