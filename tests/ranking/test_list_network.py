@@ -14,8 +14,9 @@ from shortlist.testing import worlds
 pytest.importorskip("torch")
 
 
-@pytest.mark.parametrize("loss", ["pointwise", "pairwise", "listwise"])
-def test_each_loss_learns_the_cluster_of_the_asker(loss: str) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["pointwise", "listwise"])  # pairwise: with ratings, below
+def test_a_loss_learns_the_cluster_of_the_asker(loss: str) -> None:
     train = worlds.small_world(users=80, items=80, positive=None)
     ranker = ListNetwork(loss=loss, epochs=15, batch_size=16, learning_rate=0.01, layers=(16,))  # type: ignore[arg-type]
     rec = sl.Recommender([Popularity(), EASE(l2=10.0)], ranker, candidates=30).fit(train)
@@ -27,13 +28,22 @@ def test_each_loss_learns_the_cluster_of_the_asker(loss: str) -> None:
     assert np.mean(hits) > 0.5
 
 
-def test_a_second_head_predicts_ratings() -> None:
-    train = worlds.small_world(users=80, items=80, positive=None)
-    parts = sl.split.latest(train, test=0.2)
+@pytest.mark.slow
+def test_a_second_head_predicts_ratings_and_validation_chooses_the_epoch() -> None:
+    train = worlds.small_world(users=80, items=80, rows_per_user=12, positive=None)
+    parts = sl.split.latest(train, validation=0.1, test=0.2)
     ranker = ListNetwork(
-        rating_weight=1.0, epochs=20, batch_size=16, learning_rate=0.01, layers=(16,)
+        loss="pairwise",
+        rating_weight=1.0,
+        epochs=20,
+        batch_size=16,
+        learning_rate=0.01,
+        layers=(16,),
     )
-    rec = sl.Recommender(EASE(l2=10.0), ranker, candidates=40).fit(parts.train)
+    rec = sl.Recommender(EASE(l2=10.0), ranker, candidates=40)
+    rec.fit(parts.train, validate=parts.validation)
+    assert all(epoch.validation is not None for epoch in ranker.epochs_run)
+    assert ranker.settled().epochs == ranker.chosen_epoch
     assert ranker.predicts_ratings
     test = parts.test.table
     predicted = rec.predict_pairs(test["user_id"], test["item_id"])
@@ -41,16 +51,6 @@ def test_a_second_head_predicts_ratings() -> None:
     rest = predicted - test["rating"].to_numpy()
     assert np.sqrt((rest**2).mean()) < test["rating"].std() * 1.1  # type: ignore[operator]
     assert 3 < predicted.mean() < 5
-
-
-def test_validation_chooses_the_epoch() -> None:
-    parts = sl.split.latest(worlds.small_world(positive=None), validation=0.2, test=0.1)
-    ranker = ListNetwork(epochs=6, batch_size=16, layers=(8,), learning_rate=0.05)
-    sl.Recommender(EASE(l2=10.0), ranker, candidates=20).fit(
-        parts.train, validate=parts.validation
-    )
-    assert all(epoch.validation is not None for epoch in ranker.epochs_run)
-    assert ranker.settled().epochs == ranker.chosen_epoch
 
 
 @pytest.mark.parametrize(
