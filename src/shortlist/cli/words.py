@@ -26,6 +26,10 @@ _PLAIN = (
         "Take a larger share, or split.last_out where users have few rows",
         "Try --holdout last-out, or bring --validation FILE",
     ),
+    (
+        "split.random or by_time with a larger share can hold rows back, or bring a table of them",
+        "bring --validation FILE, or many more rows",
+    ),
     ("columns names", "--column names"),
     ("The holdout 'latest' judges more users", "--holdout latest judges more users"),
     ("Recommender(..., rules=()) and keep_seen=True", "train --keep-seen"),

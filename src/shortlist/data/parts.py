@@ -122,6 +122,12 @@ def _rounded(number: NDArray[np.floating]) -> NDArray[np.int64]:
     return halves_up  # the 1e-9: 0.29 * 50 is a little below 14.5
 
 
+def _remedy(data: Interactions) -> str:
+    if len(data) == len(data.user_vocabulary):
+        return "Each user has one row: split.random or by_time with a larger share can hold rows back, or bring a table of them"
+    return "Take a larger share, or split.last_out where users have few rows"
+
+
 def parts(
     data: Interactions,
     part: NDArray[np.int8],
@@ -152,8 +158,7 @@ def parts(
         if not mask.any():
             msg = (
                 f"the {name} part would be empty: {len(data):,} rows of "
-                f"{len(data.user_vocabulary):,} users are too few for these shares. "
-                "Take a larger share, or split.last_out where users have few rows"
+                f"{len(data.user_vocabulary):,} users are too few for these shares. {_remedy(data)}"
             )
             raise DataError(msg)
     return Parts(
