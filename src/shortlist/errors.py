@@ -8,6 +8,7 @@ ShortlistError
 ├── NotReadyError      a step was called before the step it needs
 ├── MissingExtraError  an optional dependency is not installed
 ├── TrainingError      training went wrong (a loss that is not finite)
+├── ExportError        something cannot be exported, or would not answer as the bundle does
 └── BundleError        a saved recommender cannot be written, or cannot be trusted when read
 """
 
@@ -42,6 +43,10 @@ class MissingExtraError(ShortlistError):
 
 class TrainingError(ShortlistError):
     """Training went wrong and stopped; the message says whether a good epoch was kept."""
+
+
+class ExportError(ShortlistError):
+    """A recommender cannot be exported, or the file would not answer as it does."""
 
 
 class BundleError(ShortlistError):

@@ -21,6 +21,7 @@ from shortlist.cli import (
     compare,
     demo,
     evaluate,
+    export,
     predict,
     recommend,
     similar,
@@ -93,6 +94,7 @@ for _module in (
     audience,
     predict,
     verify,
+    export,
     evaluate,
     compare,
 ):
