@@ -8,8 +8,9 @@ PY := .venv/bin/python
 
 install: .venv/ready
 
-# later: the heavy converters and engines, whose tests skip with a message where they are absent
+# the heavy converters, whose tests skip with a message where they are absent
 install-heavy: .venv/ready
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[litert]"
 
 demo: .venv/ready
 	.venv/bin/shortlist demo
