@@ -18,7 +18,9 @@ def export(
     bundle: BundleDir,
     *,
     out: Annotated[Path, typer.Option(help="The file to write.")],
-    to: Annotated[str, typer.Option(help="Kind of file: onnx.")] = "onnx",
+    to: Annotated[
+        str, typer.Option(help="Kind of file: onnx, litert, torch or vectors.")
+    ] = "onnx",
     part: Annotated[
         str,
         typer.Option(
@@ -34,6 +36,10 @@ def export(
         ),
     ] = "float32",
     k: K = 10,
+    batch: Annotated[
+        list[int] | None,
+        typer.Option(help="A size of batch that a LiteRT file is for. May be repeated."),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Write a bundle as a file that answers elsewhere.
@@ -44,7 +50,7 @@ def export(
     from shortlist.export import Settings
     from shortlist.export import export as write
 
-    settings = Settings(part=part, weights=weights, k=k)
+    settings = Settings(part=part, weights=weights, k=k, batch=tuple(batch or (1,)))
     progress(f"exporting {part} of {bundle} to {to}")
     report = write(bundle, out, to=to, settings=settings)
     if json:

@@ -70,7 +70,8 @@ class PairRatings(nn.Module):
         if self.head is None:
             return ratings
         pair = torch.cat([users[:, : self.dim], items[:, : self.dim]], dim=1)
-        return ratings + self.head(pair)
+        ratings = ratings + self.head(pair)
+        return ratings
 
 
 class QueryTower(nn.Module):
@@ -179,7 +180,7 @@ def rating_module(ranker: "Ranker", snapshot: "Snapshot") -> PairRatings:
     if isinstance(ranker, Biases):
         none = tuple(np.empty((len(state.arrays[side]), 0)) for side in ("users", "items"))
         biases = (state.arrays["users"] + state.config["mean"], state.arrays["items"])
-        return PairRatings(none[0], none[1], biases, None).eval()
+        return PairRatings(none[0], none[1], biases, None)
     mean = state.config["biases"]["mean"]
     side = Side.from_json(state.config["sides"][0])
     head = RatingHead(
@@ -196,7 +197,7 @@ def rating_module(ranker: "Ranker", snapshot: "Snapshot") -> PairRatings:
         state.arrays["items"],
         (state.arrays["users_biases"] + mean, state.arrays["items_biases"]),
         head,
-    ).eval()
+    )
 
 
 def tower_module(retriever: "Retriever", snapshot: "Snapshot") -> nn.Module:
@@ -249,7 +250,7 @@ def _history_tower(retriever: SequenceTower, state: "State") -> HistoryTower:
     )
     last = LastPlace(net)
     _fill(last, state.graphs["history"])
-    return HistoryTower(state.arrays["item_vectors"], last).eval()
+    return HistoryTower(state.arrays["item_vectors"], last)
 
 
 def _query_tower(model: "Retriever", state: "State", snapshot: "Snapshot") -> QueryTower:
@@ -274,7 +275,7 @@ def _query_tower(model: "Retriever", state: "State", snapshot: "Snapshot") -> Qu
         guest,
         head,
         settings["temperature"],
-    ).eval()
+    )
 
 
 def _lines(side: Side, snapshot: "Snapshot") -> "sp.csr_array":
@@ -299,11 +300,15 @@ def _mean(table: nn.Embedding, history: Tensor, counts: Tensor) -> Tensor:
     weights = counts * (~repeated).float()  # (n, places)
     lines = table(torch.where(history < 0, table.num_embeddings - 1, history))
     total = (lines * weights[:, :, None]).sum(dim=1)
-    return total / weights.sum(dim=1, keepdim=True).clamp(min=1.0)
+    mean: Tensor = total / weights.sum(dim=1, keepdim=True).clamp(min=1.0)
+    return mean
 
 
 def _table(values: NDArray[np.floating]) -> nn.Embedding:
-    return nn.Embedding.from_pretrained(torch.from_numpy(values.astype(np.float32)))
+    table: nn.Embedding = nn.Embedding.from_pretrained(
+        torch.from_numpy(values.astype(np.float32))
+    )
+    return table
 
 
 def _padded(values: NDArray[np.floating]) -> nn.Embedding:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from shortlist.data.protocols import Json
-from shortlist.errors import ConfigError, closest
+from shortlist.errors import ConfigError, MissingExtraError, closest
 from shortlist.recommender.bundle import load, verify
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PARTS = ("whole", "retriever", "user", "item", "ranker")
 WEIGHTS = ("float32", "float16", "int8")
+
+_EXTRAS = {"onnx": "export"}  # extras that are not called like the target
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,9 @@ class Report:
 Target: TypeAlias = Callable[[Source, Path, Settings], Report]
 TARGETS: Mapping[str, str] = {  # name -> module:function, imported when asked for
     "onnx": "shortlist.export.onnx:export_onnx",
+    "litert": "shortlist.export.litert:export_litert",
+    "torch": "shortlist.export.program:export_program",
+    "vectors": "shortlist.export.vectors:export_vectors",
 }
 
 
@@ -143,10 +148,15 @@ def export(
 
     Raises:
         ConfigError: there is no such target.
+        MissingExtraError: what the target needs is not installed.
     """
     if to not in TARGETS:
         msg = f"cannot export to {to!r}; targets are {', '.join(TARGETS)}.{closest(to, list(TARGETS))}"
         raise ConfigError(msg)
     module, _, name = TARGETS[to].partition(":")
-    target: Target = getattr(importlib.import_module(module), name)
+    try:
+        target: Target = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        msg = f"exporting to {to} needs {error.name}: pip install 'shortlist[{_EXTRAS.get(to, to)}]'"
+        raise MissingExtraError(msg) from None
     return target(Source.open(bundle), Path(out), settings or Settings())
