@@ -107,8 +107,8 @@ class Vocabulary:
         """
         wanted = id_series(ids, name=self.name)
         if len(wanted) <= _FEW:
-            found = [self._by_text.get(str(one), -1) for one in wanted.to_list()]
-            return np.array(found, dtype=np.int32)
+            rows = [self._by_text.get(str(one), -1) for one in wanted.to_list()]
+            return np.array(rows, dtype=np.int32)
         both_numbers = wanted.dtype == pl.Int64 and self.ids.dtype == pl.Int64
         wanted = wanted if both_numbers else wanted.cast(pl.String)
         keys = self.ids if both_numbers else self._keys

@@ -140,7 +140,8 @@ class EASE(DenseRetriever):
         shared = history @ self._users_of  # (n, users): items in common
         # (strips, n, 1, _STRIP): one line at a time, so its bits do not depend on the others
         strips = np.matmul(shared.toarray()[:, None], weights[:, None])
-        scores = strips.swapaxes(0, 1).reshape(len(queries), -1)[:, : self.n_items]
+        scores = np.asarray(strips.swapaxes(0, 1).reshape(len(queries), -1), np.float32)
+        scores = scores[:, : self.n_items]
         line = np.repeat(np.arange(len(queries)), np.diff(history.indptr))
         # B has a zero diagonal
         scores[line, history.indices] -= history.data * self._own[history.indices]
