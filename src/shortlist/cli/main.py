@@ -22,6 +22,7 @@ from shortlist.cli import (
     demo,
     evaluate,
     export,
+    forget,
     predict,
     recommend,
     similar,
@@ -95,6 +96,7 @@ for _module in (
     predict,
     verify,
     export,
+    forget,
     evaluate,
     compare,
 ):
