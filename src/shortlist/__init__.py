@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shortlist.data.read import read
     from shortlist.errors import ShortlistError
     from shortlist.evaluation.off_policy import off_policy
-    from shortlist.recommender import Recommender, forget, load, rules, verify
+    from shortlist.recommender import Recommender, load, rules, verify
     from shortlist.selection import Auto, compare, evaluate, gate, tune
 
 _HOMES = {
@@ -42,7 +42,6 @@ _HOMES = {
     "datasets": "data",
     "diagnose": "data.check",
     "evaluate": "selection",
-    "forget": "recommender",
     "gate": "selection",
     "load": "recommender",
     "off_policy": "evaluation.off_policy",
@@ -73,7 +72,6 @@ __all__ = [
     "datasets",
     "diagnose",
     "evaluate",
-    "forget",
     "gate",
     "load",
     "off_policy",

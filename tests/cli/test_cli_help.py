@@ -17,7 +17,6 @@ COMMANDS = (
     "audience",
     "predict",
     "verify",
-    "forget",
     "export",
     "evaluate",
     "compare",

@@ -22,9 +22,9 @@ from shortlist.cli import (
     demo,
     evaluate,
     export,
-    forget,
     predict,
     recommend,
+    serve,
     similar,
     train,
     tune,
@@ -96,9 +96,9 @@ for _module in (
     predict,
     verify,
     export,
-    forget,
     evaluate,
     compare,
+    serve,
 ):
     _name = _module.__name__.rpartition(".")[2]
     app.command(_name, epilog=_module.EXAMPLE)(getattr(_module, _name))

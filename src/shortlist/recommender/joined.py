@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shortlist.data.catalogue import Catalogue
 from shortlist.data.interactions import Interactions, check_table
-from shortlist.data.lists import AnsweringListRanker, ListRanker
+from shortlist.data.lists import ListRanker
 from shortlist.data.protocols import (
     AnsweringRanker,
     AnsweringRetriever,
@@ -28,7 +28,7 @@ from shortlist.recommender.grown import GrownListRanker, GrownRanker, GrownRetri
 from shortlist.recommender.growth import Growth
 from shortlist.recommender.kinds import Standing, check_kinds, several
 from shortlist.recommender.rules import Rule, Seen, joint_mask
-from shortlist.recommender.second_stage import Proposed, earlier_lists, later_lists
+from shortlist.recommender.second_stage import earlier_lists, later_lists
 from shortlist.recommender.stages import Stages
 from shortlist.rerank import Explore
 from shortlist.retrieval.popularity import Popularity
@@ -335,10 +335,6 @@ class Joined:
         if isinstance(self.rank, ListRanker):
             return GrownListRanker(self.rank, self._growth)
         return GrownRanker(self.rank, self._growth)
-
-    def _predictor(self) -> AnsweringRanker:
-        ranker = self._ranker()
-        return Proposed(self, ranker) if isinstance(ranker, AnsweringListRanker) else ranker
 
     def stages(self) -> Stages:
         """The parts that answer, over all that is known.

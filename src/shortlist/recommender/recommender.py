@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from shortlist.data.eligible import Eligible
 from shortlist.data.interactions import Interactions
-from shortlist.data.protocols import Reranker
+from shortlist.data.lists import AnsweringListRanker
+from shortlist.data.protocols import AnsweringRanker, Reranker
 from shortlist.data.queries import Queries
 from shortlist.data.topk import TopK
 from shortlist.data.vocabulary import IdColumn, UserOrItemId, id_series
@@ -25,7 +26,7 @@ from shortlist.recommender.matching import match
 from shortlist.recommender.ratings import predict_for_user, predict_pairs
 from shortlist.recommender.reasons import reasons
 from shortlist.recommender.rules import Allow, Deny, Rule, Where, joint_mask, listed
-from shortlist.recommender.second_stage import strongest
+from shortlist.recommender.second_stage import Proposed, strongest
 from shortlist.recommender.stages import Answer
 from shortlist.recommender.tables import shortlist_table
 
@@ -293,6 +294,15 @@ class Recommender(Joined):
         found = audience(self._personal, self.snapshot, asked, k, keep_seen=keep_seen)
         return found.drop("item_id") if items is None else found
 
+    def predictor(self) -> AnsweringRanker:
+        """What predicts: the ranker, over all that is known.
+
+        Returns:
+            A ranker; one that reads lists is given what the retrievers propose.
+        """
+        ranker = self._ranker()
+        return Proposed(self, ranker) if isinstance(ranker, AnsweringListRanker) else ranker
+
     def predict(
         self, user: UserOrItemId, items: Iterable[UserOrItemId] | None = None
     ) -> pl.DataFrame:
@@ -307,7 +317,7 @@ class Recommender(Joined):
             ``item_id``, ``title``, ``prediction``.
         """
         given = None if items is None else listed("items", items)
-        return predict_for_user(self._predictor(), self.snapshot, user, given)
+        return predict_for_user(self.predictor(), self.snapshot, user, given)
 
     def predict_pairs(
         self, users: pl.Series, items: pl.Series, *, context: pl.DataFrame | None = None
@@ -324,7 +334,7 @@ class Recommender(Joined):
         """
         if self.rank is None or not getattr(self.rank, "predicts_ratings", True):
             return None
-        return predict_pairs(self._predictor(), self.snapshot, users, items, context)
+        return predict_pairs(self.predictor(), self.snapshot, users, items, context)
 
     def save(self, path: str | Path) -> Path:
         """Write a bundle, or a new version of one.

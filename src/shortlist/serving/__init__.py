@@ -1,0 +1,1 @@
+"""The HTTP service over a bundle. Needs the extra ``serve``."""

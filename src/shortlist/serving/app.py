@@ -1,0 +1,244 @@
+"""The ASGI application: reads a request, lets it in, answers it, counts it."""
+
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from importlib.resources import files
+from typing import Any
+
+from shortlist.serving import logs, wire
+from shortlist.serving.handlers import Handlers
+from shortlist.serving.http import JSON, Request, Response, Route, Router, decoded
+from shortlist.serving.inference import Inference
+from shortlist.serving.openapi import document
+from shortlist.serving.refusals import Refused
+from shortlist.serving.security import HEADERS, PAGE_POLICY, Guard, read_keys
+from shortlist.serving.service import Service
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+_KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".woff2": "font/woff2",
+}
+
+
+class App:
+    """The service as an ASGI application.
+
+    Args:
+        service: behind the routes.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        settings = service.settings
+        self._guard = Guard(read_keys(settings.keys), settings.rate)
+        routes = (
+            *Handlers(service).routes(),
+            *Inference(service).routes(),
+            Route("GET", "/openapi.json", self._openapi, "This document", scope=None),
+        )
+        self._router = Router((*routes, *_page_routes()))
+        self._document = wire.encoder.encode(document(routes, keys=bool(settings.keys)))
+        self._origins = {origin.encode() for origin in settings.cors}
+        self._access, self._largest = settings.access_log, settings.body_bytes
+
+    async def __call__(
+        self, scope: MutableMapping[str, Any], receive: Receive, send: Send
+    ) -> None:
+        """Answer one request.
+
+        Args:
+            scope: of ASGI.
+            receive: gives the body.
+            send: takes the answer.
+        """
+        if scope["type"] != "http":
+            return
+        start = time.perf_counter()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        request_id = _request_id(headers)
+        method, path, who = scope["method"], "-", None
+        try:
+            if method == "OPTIONS":
+                response = self._preflight(headers)
+            else:
+                route, parameters = self._found(scope)
+                path = route.path
+                who = self._guard.enter(route.scope, headers, _address(scope))
+                response = await self._handled(
+                    route, parameters, scope, headers, request_id, receive
+                )
+        except Refused as refused:
+            response = _refusal(refused, request_id)
+        except Exception as error:  # a defect of ours: told in the log, not to the client
+            logs.say(
+                "defect",
+                level="error",
+                request_id=request_id,
+                route=path,
+                kind=type(error).__name__,
+                place=_place_of(error),
+            )
+            told = Refused(
+                500, "defect", "something went wrong here; the log knows the request_id"
+            )
+            response = _refusal(told, request_id)
+        await self._sent(response, headers, request_id, send)
+        seconds = time.perf_counter() - start
+        self.service.metrics.request(
+            path, method if path != "-" else "-", response.status, seconds
+        )
+        if self._access:
+            logs.say(
+                "request",
+                request_id=request_id,
+                method=method if path != "-" else "-",
+                route=path,
+                status=response.status,
+                milliseconds=round(seconds * 1000, 2),
+                key=who,
+            )
+
+    def _found(self, scope: Mapping[str, Any]) -> tuple[Route, Mapping[str, str]]:
+        raw = scope.get("raw_path") or scope["path"].encode()
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        return self._router.find(method, raw.decode("latin-1"))
+
+    async def _handled(
+        self,
+        route: Route,
+        parameters: Mapping[str, str],
+        scope: Mapping[str, Any],
+        headers: Mapping[bytes, bytes],
+        request_id: str,
+        receive: Receive,
+    ) -> Response:
+        if route.body is not None:
+            kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+            if kind != JSON.encode():
+                raise Refused(
+                    415, "not_json", "send the body as content-type: application/json"
+                )
+        body = b""
+        if scope["method"] == "POST":
+            body = await _body(headers, receive, self._largest)
+        query = scope["query_string"].decode("latin-1")
+        request = Request(route, parameters, query, body, request_id)
+        if route.body is None:
+            return await route.handle(request)
+        return await route.handle(request, decoded(route, body))
+
+    def _preflight(self, headers: Mapping[bytes, bytes]) -> Response:
+        if headers.get(b"origin") not in self._origins:
+            raise Refused(405, "method_not_allowed", "other pages may not ask this service")
+        return Response(
+            status=204,
+            headers=[
+                (b"access-control-allow-methods", b"GET, POST, DELETE"),
+                (b"access-control-allow-headers", b"authorization, content-type, x-api-key"),
+                (b"access-control-max-age", b"600"),
+            ],
+        )
+
+    async def _sent(
+        self,
+        response: Response,
+        asked: Mapping[bytes, bytes],
+        request_id: str,
+        send: Send,
+    ) -> None:
+        headers = [
+            (b"content-type", response.kind.encode()),
+            (b"content-length", b"%d" % len(response.body)),
+            (b"x-request-id", request_id.encode()),
+            *HEADERS,
+            *response.headers,
+        ]
+        if self._origins and asked.get(b"origin") in self._origins:
+            headers += [
+                (b"access-control-allow-origin", asked[b"origin"]),
+                (b"vary", b"origin"),
+            ]
+        await send(
+            {"type": "http.response.start", "status": response.status, "headers": headers}
+        )
+        await send({"type": "http.response.body", "body": response.body})
+
+    async def _openapi(self, _: Request) -> Response:
+        return Response(self._document)
+
+
+async def _body(headers: Mapping[bytes, bytes], receive: Receive, largest: int) -> bytes:
+    told = headers.get(b"content-length", b"0")
+    if not told.isdigit() or int(told) > largest:
+        raise Refused(413, "too_large", f"a body has at most {largest} bytes")
+    message = await receive()
+    parts, size = [message.get("body", b"")], len(message.get("body", b""))
+    while message.get("more_body"):
+        if size > largest:
+            raise Refused(413, "too_large", f"a body has at most {largest} bytes")
+        message = await receive()
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+    if size > largest:
+        raise Refused(413, "too_large", f"a body has at most {largest} bytes")
+    if message["type"] == "http.disconnect":
+        raise Refused(400, "gone", "the connection ended before the body did")
+    return b"".join(parts)
+
+
+def _refusal(refused: Refused, request_id: str) -> Response:
+    fault = wire.Fault(refused.code, refused.message, request_id)
+    headers = []
+    if refused.retry_after_seconds is not None:
+        headers.append((b"retry-after", b"%d" % refused.retry_after_seconds))
+    if refused.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    return Response(wire.encoder.encode(wire.Failure(fault)), refused.status, headers=headers)
+
+
+def _request_id(headers: Mapping[bytes, bytes]) -> str:
+    given = headers.get(b"x-request-id", b"")
+    if 0 < len(given) <= 64 and given.replace(b"-", b"").isalnum():
+        return given.decode("ascii")
+    return uuid.uuid4().hex[:16]
+
+
+def _address(scope: Mapping[str, Any]) -> str:
+    client = scope.get("client")
+    return client[0] if client else "-"
+
+
+def _place_of(error: Exception) -> str:
+    # where, but not the values: they may be somebody's
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return "-" if last is None else f"{last.tb_frame.f_code.co_filename}:{last.tb_lineno}"
+
+
+def _page_routes() -> Iterable[Route]:
+    # what stands in the folder page/: index.html at /, everything else under /page/
+    folder = files("shortlist.serving") / "page"
+    if not folder.is_dir():
+        return
+    for file in sorted(folder.iterdir(), key=lambda one: one.name):
+        kind = _KINDS.get("." + file.name.rpartition(".")[2])
+        if kind is None or not file.is_file():
+            continue
+        path = "/" if file.name == "index.html" else f"/page/{file.name}"
+        yield Route("GET", path, _shows(file.read_bytes(), kind), "The page", scope=None)
+
+
+def _shows(content: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:
+    async def show(_: Request) -> Response:
+        return Response(content, kind=kind, headers=[PAGE_POLICY])
+
+    return show

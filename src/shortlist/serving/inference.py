@@ -1,0 +1,378 @@
+"""Two public protocols, so that existing clients work: Open Inference Protocol v2, and the REST form of TensorFlow Serving."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from shortlist.serving.asking import Question, Reply
+from shortlist.serving.http import Request, Response, Route, ok
+from shortlist.serving.refusals import Refused
+from shortlist.serving.service import Service
+
+_MOST = 256  # askers in one request
+
+
+class Tensor(Struct, kw_only=True):
+    """A named array: ``user_id`` (BYTES) and ``k`` (INT64) go in, ``item_id`` and ``score`` come out."""
+
+    name: Annotated[str, Meta(max_length=64)]
+    shape: Annotated[list[Annotated[int, Meta(ge=0, le=1_000_000)]], Meta(max_length=8)]
+    datatype: Annotated[str, Meta(max_length=16)]
+    data: Annotated[list[Any], Meta(max_length=300_000)]
+    parameters: dict[str, Any] | UnsetType = UNSET
+
+
+class InferRequest(Struct, kw_only=True):
+    """A request of the Open Inference Protocol."""
+
+    inputs: Annotated[list[Tensor], Meta(min_length=1, max_length=8)]
+    id: Annotated[str, Meta(max_length=128)] | UnsetType = UNSET
+    parameters: dict[str, Any] | UnsetType = UNSET
+    outputs: list[dict[str, Any]] | UnsetType = UNSET
+
+
+class InferAnswer(Struct, kw_only=True):
+    """An answer of the Open Inference Protocol; empty places have the id ``""`` and the score 0."""
+
+    model_name: str
+    model_version: str
+    outputs: list[Tensor]
+    id: str | UnsetType = UNSET
+
+
+class TensorKind(Struct):
+    """What a tensor holds; -1 is any length."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(Struct):
+    """What a model reads and answers."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorKind]
+    outputs: list[TensorKind]
+
+
+class ServerMetadata(Struct):
+    """What serves."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class ServerLive(Struct):
+    """Whether the server lives."""
+
+    live: bool
+
+
+class Ready(Struct):
+    """Whether something is ready."""
+
+    ready: bool
+
+
+class ModelReady(Struct):
+    """Whether a model is ready."""
+
+    name: str
+    ready: bool
+
+
+class PredictRequest(Struct, kw_only=True):
+    """A request of TensorFlow Serving: ``instances`` are ids, or objects with ``user_id`` and ``k``."""
+
+    instances: Annotated[list[Any], Meta(max_length=_MOST)] | UnsetType = UNSET
+    inputs: Any = UNSET
+    signature_name: str | UnsetType = UNSET
+
+
+class PredictAnswer(Struct, kw_only=True):
+    """An answer of TensorFlow Serving: ``predictions`` by row, or ``outputs`` by column."""
+
+    predictions: list[dict[str, Any]] | UnsetType = UNSET
+    outputs: dict[str, Any] | UnsetType = UNSET
+
+
+class Inference:
+    """Answers of these routes.
+
+    Args:
+        service: behind them.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def routes(self) -> tuple[Route, ...]:
+        """All of them.
+
+        Returns:
+            Routes.
+        """
+        model, old = "/v2/models/{model}", "/v1/models/{model}"
+        return (
+            Route("GET", "/v2", self.server, "The server", scope=None, answer=ServerMetadata),
+            Route("GET", "/v2/health/live", self.live, "Lives", scope=None, answer=ServerLive),
+            Route("GET", "/v2/health/ready", self.ready, "Is ready", scope=None, answer=Ready),
+            Route("GET", model, self.model, "The model", answer=ModelMetadata, refuses=(404,)),
+            Route("GET", f"{model}/ready", self.model_ready, "Is ready", answer=ModelReady,
+                  refuses=(404,)),
+            Route("POST", f"{model}/infer", self.infer, "Shortlists, Open Inference Protocol v2",
+                  body=InferRequest, answer=InferAnswer, refuses=(404,)),
+            Route("GET", old, self.status, "The model's state", answer=dict[str, Any],
+                  refuses=(404,)),
+            Route("GET", f"{old}/metadata", self.metadata, "The model's signature",
+                  answer=dict[str, Any], refuses=(404,)),
+            Route("POST", f"{old}:predict", self.predict, "Shortlists, TensorFlow Serving's form",
+                  body=PredictRequest, answer=PredictAnswer, refuses=(404,)),
+        )  # fmt: skip
+
+    async def server(self, _: Request) -> Response:
+        """What serves.
+
+        Returns:
+            ServerMetadata.
+        """
+        return ok(ServerMetadata("shortlist", self._service.package, []))
+
+    async def live(self, _: Request) -> Response:
+        """Lives.
+
+        Returns:
+            ServerLive.
+        """
+        return ok(ServerLive(live=True))
+
+    async def ready(self, _: Request) -> Response:
+        """Is ready.
+
+        Returns:
+            Ready.
+        """
+        return ok(Ready(ready=self._service.ready))
+
+    async def model(self, request: Request) -> Response:
+        """What the model reads and answers.
+
+        Args:
+            request: its path names the model.
+
+        Returns:
+            ModelMetadata.
+        """
+        name = self._named(request)
+        return ok(
+            ModelMetadata(
+                name,
+                [self._service.running.version],
+                "shortlist",
+                [TensorKind("user_id", "BYTES", [-1]), TensorKind("k", "INT64", [1])],
+                [
+                    TensorKind("item_id", "BYTES", [-1, -1]),
+                    TensorKind("score", "FP32", [-1, -1]),
+                ],
+            )
+        )
+
+    async def model_ready(self, request: Request) -> Response:
+        """Is ready.
+
+        Args:
+            request: its path names the model.
+
+        Returns:
+            ModelReady.
+        """
+        return ok(ModelReady(self._named(request), self._service.ready))
+
+    async def infer(self, request: Request, asked: InferRequest) -> Response:
+        """Shortlists as tensors.
+
+        Args:
+            request: its path names the model.
+            asked: the body.
+
+        Returns:
+            InferAnswer.
+
+        Raises:
+            Refused: the tensors are not as described.
+        """
+        name, given = self._named(request), {one.name: one for one in asked.inputs}
+        if not set(given) <= {"user_id", "k"} or "user_id" not in given:
+            raise Refused(422, "invalid_request", "inputs are user_id, and k if wanted")
+        users = _flat(given["user_id"], "BYTES", _MOST)
+        k = _flat(given["k"], "INT64", 1)[0] if "k" in given else 10
+        replies = await self._asked([{"user_id": one, "k": k} for one in users])
+        rows = [[str(reply.running.item_ids[row]) for row in reply.rows] for reply in replies]
+        shape = [len(replies), max((len(row) for row in rows), default=0)]
+        ids = [one for row in rows for one in [*row, *[""] * (shape[1] - len(row))]]
+        scores = [
+            one
+            for reply in replies
+            for one in [*reply.scores, *[0.0] * (shape[1] - len(reply.scores))]
+        ]
+        return ok(
+            InferAnswer(
+                model_name=name,
+                model_version=replies[0].running.version if replies else "",
+                id=asked.id,
+                outputs=[
+                    Tensor(name="item_id", shape=shape, datatype="BYTES", data=ids),
+                    Tensor(name="score", shape=shape, datatype="FP32", data=scores),
+                ],
+            )
+        )
+
+    async def status(self, request: Request) -> Response:
+        """The model's state.
+
+        Args:
+            request: its path names the model.
+
+        Returns:
+            As TensorFlow Serving says it.
+        """
+        self._named(request)
+        state = {
+            "version": str(int(self._service.running.version)),
+            "state": "AVAILABLE",
+            "status": {"error_code": "OK", "error_message": ""},
+        }
+        return ok({"model_version_status": [state]})
+
+    async def metadata(self, request: Request) -> Response:
+        """The model's signature.
+
+        Args:
+            request: its path names the model.
+
+        Returns:
+            As TensorFlow Serving says it.
+        """
+        name = self._named(request)
+        signature = {
+            "inputs": {"user_id": _kind("DT_STRING", [-1]), "k": _kind("DT_INT64", [])},
+            "outputs": {
+                "item_ids": _kind("DT_STRING", [-1, -1]),
+                "scores": _kind("DT_FLOAT", [-1, -1]),
+            },
+            "method_name": "tensorflow/serving/predict",
+        }
+        return ok(
+            {
+                "model_spec": {
+                    "name": name,
+                    "version": str(int(self._service.running.version)),
+                },
+                "metadata": {
+                    "signature_def": {"signature_def": {"serving_default": signature}}
+                },
+            }
+        )
+
+    async def predict(self, request: Request, asked: PredictRequest) -> Response:
+        """Shortlists by row, or by column.
+
+        Args:
+            request: its path names the model.
+            asked: the body.
+
+        Returns:
+            PredictAnswer.
+
+        Raises:
+            Refused: there are no instances, or not as described.
+        """
+        self._named(request)
+        columns = asked.instances is UNSET
+        instances = _of_columns(asked.inputs) if columns else asked.instances
+        if isinstance(instances, UnsetType) or not instances:
+            raise Refused(
+                422, "invalid_request", "give instances: ids, or objects with user_id and k"
+            )
+        replies = await self._asked(
+            [one if isinstance(one, dict) else {"user_id": one} for one in instances]
+        )
+        rows = [
+            {
+                "item_ids": [reply.running.item_ids[row] for row in reply.rows],
+                "scores": reply.scores,
+            }
+            for reply in replies
+        ]
+        if not columns:
+            return ok(PredictAnswer(predictions=rows))
+        named = {name: [row[name] for row in rows] for name in ("item_ids", "scores")}
+        return ok(PredictAnswer(outputs=named))
+
+    async def _asked(self, instances: Sequence[Mapping[str, Any]]) -> list[Reply]:
+        import asyncio
+
+        questions = [_question(one) for one in instances]
+        return list(await asyncio.gather(*map(self._service.recommend, questions)))
+
+    def _named(self, request: Request) -> str:
+        if request.parameters["model"] != self._service.settings.model_name:
+            raise Refused(404, "unknown_model", "no model has that name; GET /version tells it")
+        return self._service.settings.model_name
+
+
+def _question(instance: Mapping[str, Any]) -> Question:
+    user_id, k = instance.get("user_id"), instance.get("k", 10)
+    good = isinstance(user_id, str | int) and not isinstance(user_id, bool)
+    if not good or not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= 1000:
+        raise Refused(
+            422,
+            "invalid_request",
+            "user_id is text or a whole number, k a number from 1 to 1000",
+        )
+    if set(instance) - {"user_id", "k"} or len(str(user_id)) > 256:
+        raise Refused(
+            422, "invalid_request", "an instance has user_id, in 256 characters, and k"
+        )
+    return Question(user_id=user_id, k=k)
+
+
+def _of_columns(inputs: Any) -> list[Any]:
+    if isinstance(inputs, dict):
+        users, k = inputs.get("user_id"), inputs.get("k", 10)
+        if not isinstance(users, list) or set(inputs) - {"user_id", "k"}:
+            raise Refused(
+                422,
+                "invalid_request",
+                "inputs are a list of ids, or an object with user_id (a list) and k",
+            )
+        inputs = [{"user_id": one, "k": k} for one in users]
+    if not isinstance(inputs, list) or len(inputs) > _MOST:
+        raise Refused(422, "invalid_request", f"inputs are a list of at most {_MOST} ids")
+    return inputs
+
+
+def _flat(tensor: Tensor, datatype: str, most: int) -> list[Any]:
+    data = tensor.data
+    while data and all(isinstance(one, list) for one in data):
+        data = [inner for one in data for inner in one]
+    size = 1
+    for side in tensor.shape:
+        size *= side
+    if tensor.datatype != datatype or len(data) != size or not 1 <= size <= most:
+        raise Refused(
+            422,
+            "invalid_request",
+            f"a tensor must be {datatype}, as long as its shape says, at most {most}",
+        )
+    return data
+
+
+def _kind(dtype: str, shape: Sequence[int]) -> dict[str, Any]:
+    sides = [{"size": str(side), "name": ""} for side in shape]
+    return {"dtype": dtype, "tensor_shape": {"dim": sides, "unknown_rank": False}, "name": ""}

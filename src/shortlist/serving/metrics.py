@@ -1,0 +1,131 @@
+"""Counts and times for Prometheus, in its text format."""
+
+import bisect
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+class Histogram:
+    """Counts of values up to given bounds.
+
+    Args:
+        bounds: rising.
+    """
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count a value.
+
+        Args:
+            value: of the histogram's unit.
+        """
+        self.counts[bisect.bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def lines(self, name: str, labels: str = "") -> Iterable[str]:
+        """Write it.
+
+        Args:
+            name: of the metric.
+            labels: ``a="b",`` or empty.
+
+        Yields:
+            Lines.
+        """
+        running = 0
+        for bound, count in zip((*self.bounds, "+Inf"), self.counts, strict=True):
+            running += count
+            yield f'{name}_bucket{{{labels}le="{bound}"}} {running}'
+        plain = f"{{{labels.rstrip(',')}}}" if labels else ""
+        yield f"{name}_sum{plain} {self.total:.6f}"
+        yield f"{name}_count{plain} {running}"
+
+
+class Metrics:
+    """What the service counts; only the event loop's thread writes here."""
+
+    def __init__(self) -> None:
+        self.requests: Counter[tuple[str, str, int]] = Counter()
+        self.seconds: dict[str, Histogram] = {}
+        self.batches = Histogram(tuple(float(size) for size in _SIZES))
+        self.events: Counter[str] = Counter()
+        self.answers: Counter[tuple[str, bool]] = Counter()
+        self.reloads: Counter[str] = Counter()
+
+    def request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count a request.
+
+        Args:
+            route: its path with names in braces.
+            method: of HTTP.
+            status: of the answer.
+            seconds: it took.
+        """
+        self.requests[route, method, status] += 1
+        held = self.seconds.get(route)
+        if held is None:
+            held = self.seconds[route] = Histogram(_SECONDS)
+        held.observe(seconds)
+
+    def text(self, gauges: Mapping[str, float], version: str) -> str:
+        """Everything, as Prometheus reads it.
+
+        Args:
+            gauges: what is measured now.
+            version: of the bundle that answers.
+
+        Returns:
+            Lines of text.
+        """
+        lines = ["# TYPE shortlist_requests_total counter"]
+        lines += [
+            f'shortlist_requests_total{{route="{route}",method="{method}",status="{status}"}} {count}'
+            for (route, method, status), count in sorted(self.requests.items())
+        ]
+        lines.append("# TYPE shortlist_request_seconds histogram")
+        for route, held in sorted(self.seconds.items()):
+            lines += held.lines("shortlist_request_seconds", f'route="{route}",')
+        lines.append("# TYPE shortlist_batch_size histogram")
+        lines += self.batches.lines("shortlist_batch_size")
+        lines.append("# TYPE shortlist_events_total counter")
+        lines += [
+            f'shortlist_events_total{{event="{kind}"}} {count}'
+            for kind, count in sorted(self.events.items())
+        ]
+        lines.append("# TYPE shortlist_shortlists_total counter")
+        lines += [
+            f'shortlist_shortlists_total{{version="{answered}",fallback="{str(fell).lower()}"}} {count}'
+            for (answered, fell), count in sorted(self.answers.items())
+        ]
+        lines.append("# TYPE shortlist_reloads_total counter")
+        lines += [
+            f'shortlist_reloads_total{{outcome="{outcome}"}} {count}'
+            for outcome, count in sorted(self.reloads.items())
+        ]
+        for name, value in gauges.items():
+            lines += [f"# TYPE {name} gauge", f"{name} {value}"]
+        lines += ["# TYPE shortlist_info gauge", f'shortlist_info{{version="{version}"}} 1']
+        return "\n".join(lines) + "\n"
+
+
+def resident_bytes() -> int:
+    """The memory that this process holds.
+
+    Returns:
+        Bytes; 0 where the system does not tell.
+    """
+    try:
+        for line in Path("/proc/self/status").read_text("ascii").splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        return 0
+    return 0

@@ -1,0 +1,117 @@
+"""The OpenAPI document, made of the same types that check the requests."""
+
+import re
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from shortlist.serving import wire
+from shortlist.serving.http import Route
+
+_REFUSALS = {
+    400: "The body is no JSON",
+    401: "A key is needed",
+    403: "The key has too little scope",
+    404: "Unknown",
+    405: "The path answers another method",
+    409: "The bundle cannot do that",
+    411: "The body's length is missing or wrong",
+    413: "The body is too large",
+    415: "The body must be application/json",
+    421: "Without a key, only localhost is answered",
+    422: "The request is not as described",
+    429: "Too many requests; see Retry-After",
+    500: "A defect of the service",
+    503: "Busy, too slow, or stopping; see Retry-After",
+    507: "The disk is full: nothing was kept",
+}
+
+
+def document(routes: Sequence[Route], *, keys: bool) -> dict[str, Any]:
+    """Describe the routes.
+
+    Args:
+        routes: all of them.
+        keys: whether requests need a key.
+
+    Returns:
+        An OpenAPI 3.1 document.
+    """
+    types = [one for route in routes for one in (route.body, route.answer) if one is not None]
+    unique = list(dict.fromkeys([*types, wire.Failure]))
+    schemas, components = msgspec.json.schema_components(
+        unique, ref_template="#/components/schemas/{name}"
+    )
+    named = dict(zip(unique, schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(
+            route, named, keys=keys
+        )
+    made: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "shortlist",
+            "version": version("shortlist"),
+            "description": "Recommendations over a bundle. Errors never repeat the request.",
+        },
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+    if keys:
+        made["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    return made
+
+
+def _operation(route: Route, named: dict[Any, Any], *, keys: bool) -> dict[str, Any]:
+    name = re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").strip("_")
+    codes = {405, 421, *route.refuses}
+    if route.body is not None:
+        codes |= {400, 411, 413, 415, 422, 503}
+    if route.query or "{" in route.path:
+        codes |= {404, 422, 503}
+    if route.scope is not None:
+        codes |= {401, 403, 429, 503} if keys else {429, 503}
+    success: dict[str, Any] = {"description": "Done"}
+    if route.answer is not None:
+        success["content"] = {"application/json": {"schema": named[route.answer]}}
+    made: dict[str, Any] = {
+        "operationId": name,
+        "summary": route.summary,
+        "responses": {
+            "200": success,
+            **{str(code): _refusal(code, named) for code in sorted(codes | {500})},
+        },
+    }
+    if route.path == "/health/ready":
+        made["responses"]["503"] = {**success, "description": "Stopping"}
+    parameters: list[dict[str, Any]] = [
+        {
+            "name": part,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "minLength": 1},
+        }
+        for part in re.findall(r"\{(\w+)\}", route.path)
+    ]
+    parameters += [
+        {"name": one.name, "in": "query", "required": one.required, "schema": one.schema}
+        for one in route.query
+    ]
+    if parameters:
+        made["parameters"] = parameters
+    if route.body is not None:
+        content = {"application/json": {"schema": named[route.body]}}
+        made["requestBody"] = {"required": True, "content": content}
+    if keys and route.scope is not None:
+        made["security"] = [{"key": []}]
+    return made
+
+
+def _refusal(code: int, named: dict[Any, Any]) -> dict[str, Any]:
+    return {
+        "description": _REFUSALS[code],
+        "content": {"application/json": {"schema": named[wire.Failure]}},
+    }

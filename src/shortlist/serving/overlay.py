@@ -1,0 +1,188 @@
+"""What happened since the bundle was written, laid over it by id, in memory.
+
+It is made of the store's events alone, so a restart or another bundle makes it again.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.serving.events import Kept
+from shortlist.serving.running import Running
+
+
+class Asker(NamedTuple):
+    """Someone who asks, in the terms of one running recommender.
+
+    Attributes:
+        user_row: -1 for a stranger to the bundle.
+        rows: (m,) int32 history, oldest first.
+        liked: (m,) bool.
+        times: (m,) int64 seconds, or None.
+        ratings: (m,) float32, or None.
+    """
+
+    user_row: int
+    rows: NDArray[np.int32]
+    liked: NDArray[np.bool_]
+    times: NDArray[np.int64] | None
+    ratings: NDArray[np.float32] | None
+
+
+class Overlay:
+    """Live events by user.
+
+    Args:
+        hash_of: makes the hash under which a user is forgotten.
+        forgotten: hashes of the users whose rows in the bundle must not be used.
+    """
+
+    def __init__(self, hash_of: Callable[[str], str], forgotten: Iterable[str] = ()) -> None:
+        self._hash_of, self._forgotten = hash_of, set(forgotten)
+        self._events: dict[str, list[Kept]] = {}
+        self._askers: dict[str, tuple[Running, list[Kept], int, Asker]] = {}
+        self.seq = 0
+        self.latest = 0
+
+    def apply(self, events: Iterable[Kept]) -> None:
+        """Take events in; those known by their place are left alone.
+
+        Args:
+            events: in the order of arrival, from the one thread that writes here.
+        """
+        for one in events:
+            if one.seq > self.seq:
+                self._events.setdefault(one.user_id, []).append(one)
+                self.seq, self.latest = one.seq, max(self.latest, one.timestamp)
+
+    def forget(self, user_id: str) -> None:
+        """Leave out all that is known of a user.
+
+        Args:
+            user_id: as text.
+        """
+        self._forgotten.add(self._hash_of(user_id))
+        self._events.pop(user_id, None)
+        self._askers.pop(user_id, None)
+
+    def replace(self, events: Iterable[Kept]) -> None:
+        """Begin again with other events, as after a swap to a bundle that was trained on fewer or more.
+
+        Args:
+            events: all that the running recommenders were not trained on, in the order of arrival.
+        """
+        made: dict[str, list[Kept]] = {}
+        for one in events:
+            made.setdefault(one.user_id, []).append(one)
+            self.seq, self.latest = max(self.seq, one.seq), max(self.latest, one.timestamp)
+        self._events, self._askers = made, {}
+
+    def events_of(self, user_id: str) -> list[Kept]:
+        """A user's live events.
+
+        Args:
+            user_id: as text.
+
+        Returns:
+            In the order of arrival.
+        """
+        return list(self._events.get(user_id, ()))
+
+    @property
+    def forgotten_count(self) -> int:
+        """How many users were forgotten."""
+        return len(self._forgotten)
+
+    def user_row(self, running: Running, user_id: str) -> int:
+        """A user's row in the bundle.
+
+        Args:
+            running: whose bundle.
+            user_id: as text.
+
+        Returns:
+            The row; -1 for someone unknown, or forgotten.
+        """
+        row = running.snapshot.user_vocabulary.row(user_id)
+        hidden = row >= 0 and self._forgotten and self._hash_of(user_id) in self._forgotten
+        return -1 if hidden else row
+
+    def asker(self, running: Running, user_id: str) -> Asker:
+        """A user with all that is known.
+
+        Args:
+            running: gives the bundle's history.
+            user_id: as text.
+
+        Returns:
+            An Asker; the bundle's history and the live events are joined by time.
+        """
+        live = self._events.get(user_id)
+        if not live:
+            return _of_bundle(running, self.user_row(running, user_id))
+        count, held = len(live), self._askers.get(user_id)
+        if held and held[0] is running and held[1] is live and held[2] == count:
+            return held[3]
+        before = _of_bundle(running, self.user_row(running, user_id))
+        made = _joined(running, before, [e for e in live[:count] if e.seq > running.through])
+        self._askers[user_id] = (running, live, count, made)
+        return made
+
+
+def guest(rows: list[int]) -> Asker:
+    """Someone who brings what they like.
+
+    Args:
+        rows: of items, oldest first.
+
+    Returns:
+        An Asker.
+    """
+    return Asker(-1, np.array(rows, np.int32), np.ones(len(rows), bool), None, None)
+
+
+def _of_bundle(running: Running, row: int) -> Asker:
+    held = running.snapshot.histories
+    start, stop = (0, 0) if row < 0 else held.offsets[row : row + 2]
+    return Asker(
+        row,
+        held.item_rows[start:stop],
+        held.liked[start:stop],
+        None if held.timestamps is None else held.timestamps[start:stop],
+        None if held.ratings is None else held.ratings[start:stop],
+    )
+
+
+def _joined(running: Running, before: Asker, live: list[Kept]) -> Asker:
+    known = running.snapshot.item_vocabulary
+    there = set()
+    if before.times is not None:  # an event that the bundle was trained on counts once
+        there = set(zip(before.rows.tolist(), before.times.tolist(), strict=True))
+    found = [(known.row(one.item_id), one) for one in live]
+    new = [(row, one) for row, one in found if row >= 0 and (row, one.timestamp) not in there]
+    liked = [running.liked(one.event, one.rating) for _, one in new]
+    rows = np.concatenate([before.rows, np.array([row for row, _ in new], np.int32)])
+    likes = np.concatenate([before.liked, np.array(liked, bool)])
+    if before.times is None:
+        order = np.arange(len(rows))
+        order[len(before.rows) :] = len(before.rows) + np.argsort(
+            [one.timestamp for _, one in new], kind="stable"
+        )
+        times = None
+    else:
+        times = np.concatenate(
+            [before.times, np.array([one.timestamp for _, one in new], np.int64)]
+        )
+        order = np.argsort(times, kind="stable")
+        times = times[order]
+    ratings = None
+    if before.ratings is not None:
+        means = running.mean_ratings
+        given = [
+            means[0 if like else 1] if one.rating is None else one.rating
+            for like, (_, one) in zip(liked, new, strict=True)
+        ]
+        ratings = np.concatenate([before.ratings, np.array(given, np.float32)])[order]
+    return Asker(before.user_row, rows[order], likes[order], times, ratings)

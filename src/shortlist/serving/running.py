@@ -1,0 +1,371 @@
+"""The recommender that answers now. A new one replaces it in one assignment; nothing in it changes."""
+
+import json
+import threading
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shortlist.data.catalogue import Catalogue
+from shortlist.data.expression import Expression
+from shortlist.data.snapshot import Snapshot
+from shortlist.errors import BundleError, ShortlistError
+from shortlist.recommender.bundle import load
+from shortlist.recommender.recommender import Recommender
+from shortlist.recommender.rules import Where
+from shortlist.recommender.stages import Stages
+from shortlist.serving.refusals import Refused
+
+_CONDITIONS = 256  # conditions whose answer is remembered
+SHARED_TITLE = -2
+
+
+@dataclass(frozen=True, eq=False)
+class Running:
+    """A recommender with what every request looks up.
+
+    Attributes:
+        recommender: answers; it never changes.
+        path: of the bundle.
+        version: of the bundle, such as ``0003``.
+        pointer: what CURRENT said.
+        through: the last event (its ``seq``) that the bundle was trained on; later ones overlay it.
+        loaded: when, ISO.
+    """
+
+    recommender: Recommender
+    path: Path
+    version: str
+    pointer: str
+    through: int
+    loaded: str
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What was known when the bundle was written, and the items that came since."""
+        return self.recommender.snapshot
+
+    @cached_property
+    def stages(self) -> Stages:
+        """The parts that answer."""
+        return self.recommender.stages()
+
+    @cached_property
+    def item_ids(self) -> list[str | int]:
+        """Ids by row."""
+        return self.snapshot.item_vocabulary.ids.to_list()
+
+    @cached_property
+    def titles(self) -> list[str]:
+        """Titles by row."""
+        return self.snapshot.catalogue.titles.to_list()
+
+    @cached_property
+    def standing_mask(self) -> NDArray[np.bool_] | None:
+        """(n_items,) what the recommender's own rules allow; None for everything."""
+        return self.recommender.mask()
+
+    @cached_property
+    def mean_ratings(self) -> tuple[float, float]:
+        """The mean rating of what is liked, and of what is not; they stand for those not given."""
+        held = self.snapshot.histories
+        if held.ratings is None or not len(held.ratings):
+            return 0.0, 0.0
+        middle = float(held.ratings.mean())
+        means = [
+            float(held.ratings[some].mean()) if some.any() else middle
+            for some in (held.liked, ~held.liked)
+        ]
+        return means[0], means[1]
+
+    def row(self, item: str | int) -> int:
+        """Find an item by id, or by a title that only one item has.
+
+        Args:
+            item: an id or a title.
+
+        Returns:
+            Its row; -1 where nothing has that id or title, or several items share the title.
+        """
+        found = self.snapshot.item_vocabulary.row(item)
+        return found if found >= 0 else max(-1, self._rows_of_titles.get(str(item), -1))
+
+    def rows(self, items: Sequence[str | int]) -> tuple[list[int], int]:
+        """Find items.
+
+        Args:
+            items: ids or unique titles.
+
+        Returns:
+            Rows of those found, in order, and how many were not.
+        """
+        found = [row for item in items if (row := self.row(item)) >= 0]
+        return found, len(items) - len(found)
+
+    def mask_of(self, condition: str) -> NDArray[np.bool_]:
+        """What a condition allows.
+
+        Args:
+            condition: such as ``year >= 1990``.
+
+        Returns:
+            (n_items,) bool.
+
+        Raises:
+            Refused: it cannot be read, or names a column that is not there.
+        """
+        held = self._masks.get(condition)
+        if held is None:
+            try:
+                held = Where(condition).mask(self.snapshot)
+            except ShortlistError:
+                raise self._unreadable(condition) from None
+            with self._lock:
+                if len(self._masks) >= _CONDITIONS:
+                    self._masks.pop(next(iter(self._masks)))
+                self._masks[condition] = held
+        return held
+
+    def liked(self, event: str, rating: float | None) -> bool:
+        """Whether an event says that the user likes the item.
+
+        Args:
+            event: watch, rating, purchase or dismiss.
+            rating: of a rating.
+
+        Returns:
+            True or False: a dismissal never does; a rating where the bundle's own condition holds, if
+            it is one on ratings; anything else does.
+        """
+        if event == "dismiss":
+            return False
+        positive = self._positive
+        if rating is None or positive is None:
+            return True
+        return bool(positive.mask(pl.DataFrame({"rating": [rating]}))[0])
+
+    def search(self, words: str, most: int) -> list[int]:
+        """Find items by a part of the title, whatever the case and the accents.
+
+        Args:
+            words: that stand in the title; one that starts with them comes first, then one with a
+                word that does, then the others; among equals the one taken most.
+            most: how many.
+
+        Returns:
+            Rows.
+        """
+        wanted = _folded(words)
+        found = [
+            (_place(title, wanted), -int(self._counts[row]), row)
+            for row, title in enumerate(self._folded_titles)
+            if wanted in title
+        ]
+        return [row for _, _, row in sorted(found)[:most]]
+
+    def attributes(self, row: int) -> dict[str, Any]:
+        """An item's columns.
+
+        Args:
+            row: of the item.
+
+        Returns:
+            By name, without the id and the title.
+        """
+        columns = self.snapshot.catalogue.table.row(row, named=True)
+        return {
+            name: value for name, value in columns.items() if name not in {"item_id", "title"}
+        }
+
+    @cached_property
+    def _lock(self) -> threading.Lock:
+        return threading.Lock()
+
+    @cached_property
+    def _masks(self) -> dict[str, NDArray[np.bool_]]:
+        return {}
+
+    @cached_property
+    def _positive(self) -> Expression | None:
+        if self.snapshot.positive is None:
+            return None
+        condition = Expression(self.snapshot.positive)
+        return condition if condition.columns == {"rating"} else None
+
+    @cached_property
+    def _counts(self) -> NDArray[np.int64]:
+        return self.snapshot.item_counts
+
+    @cached_property
+    def _rows_of_titles(self) -> dict[str, int]:
+        rows: dict[str, int] = {}
+        for row, title in enumerate(self.titles):
+            rows[title] = SHARED_TITLE if title in rows else row
+        return rows
+
+    @cached_property
+    def _folded_titles(self) -> list[str]:
+        return [_folded(title) for title in self.titles]
+
+    def _unreadable(self, condition: str) -> Refused:
+        columns = self.snapshot.catalogue.table.columns
+        try:
+            lacks = not Expression(condition).columns <= set(columns)
+        except ShortlistError:
+            lacks = False
+        what = "names a column that is not there" if lacks else "cannot be read"
+        return Refused(
+            422,
+            "bad_condition",
+            f"where {what}. Write it as: year >= 1990 and 'Comedy' in genres; the columns are {', '.join(columns)}",
+        )
+
+
+def pointer_of(path: Path) -> str:
+    """What a bundle's CURRENT says.
+
+    Args:
+        path: the bundle's folder.
+
+    Returns:
+        Version and digest.
+
+    Raises:
+        BundleError: it cannot be read.
+    """
+    try:
+        return (path / "CURRENT").read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path} is no bundle: its file CURRENT cannot be read ({error}). Give the folder that save() or --out wrote"
+        raise BundleError(msg) from error
+
+
+def open_running(path: Path, new_items: Sequence[tuple[str, str]]) -> tuple[Running, list[str]]:
+    """Load the current version of a bundle, with the items that came since.
+
+    Args:
+        path: the bundle's folder.
+        new_items: id and JSON of the columns; those that the bundle knows are left alone.
+
+    Returns:
+        What answers, and the ids of new items that the bundle's catalogue cannot hold.
+
+    Raises:
+        BundleError: the bundle cannot be trusted.
+    """
+    for _ in range(3):
+        pointer = pointer_of(path)
+        recommender = load(path)
+        if pointer_of(path) == pointer:
+            break
+    else:
+        msg = f"{path} changed again and again while it was opened; try again when publishing is over"
+        raise BundleError(msg)
+    version = pointer.partition(" ")[0]
+    manifest = json.loads((path / "versions" / version / "manifest.json").read_bytes())
+    running = Running(
+        recommender,
+        path,
+        version,
+        pointer,
+        int(manifest.get("events_through") or 0),
+        datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return grown(running, new_items)
+
+
+def grown(running: Running, new_items: Sequence[tuple[str, str]]) -> tuple[Running, list[str]]:
+    """The same with further items; the old one goes on answering until it is replaced.
+
+    Args:
+        running: what answers now.
+        new_items: id and JSON of the columns; those that are known are left alone.
+
+    Returns:
+        What answers next, and the ids of items that the catalogue cannot hold.
+    """
+    known = running.snapshot.item_vocabulary
+    new = [(item_id, columns) for item_id, columns in new_items if known.row(item_id) < 0]
+    if not new:
+        return running, []
+    refused: list[str] = []
+    try:
+        made = _with(running.recommender, new)
+    except ShortlistError:  # one that cannot be held must not keep the others out
+        made = running.recommender
+        for one in new:
+            try:
+                made = _with(made, [one])
+            except ShortlistError:
+                refused.append(one[0])
+    return (
+        Running(
+            made,
+            running.path,
+            running.version,
+            running.pointer,
+            running.through,
+            running.loaded,
+        ),
+        refused,
+    )
+
+
+def _with(recommender: Recommender, new: Sequence[tuple[str, str]]) -> Recommender:
+    import copy
+
+    made = copy.copy(recommender)  # add_items replaces its parts, and changes none
+    return made.add_items(catalogue_of(recommender.snapshot, new))
+
+
+def catalogue_of(snapshot: Snapshot, new: Sequence[tuple[str, str]]) -> Catalogue:
+    """New items as a table of the catalogue's kind.
+
+    Args:
+        snapshot: gives the kind of each column.
+        new: id and JSON of the columns.
+
+    Returns:
+        A Catalogue.
+
+    Raises:
+        BundleError: a value is not of its column's kind.
+    """
+    held = snapshot.catalogue.table.schema
+    rows: list[dict[str, Any]] = [
+        {"item_id": item_id, **json.loads(columns)} for item_id, columns in new
+    ]
+    names = {name for row in rows for name in row}
+    kinds = {
+        name: held[name] if name != "item_id" else pl.String() for name in held if name in names
+    }
+    unknown = names - set(held)
+    if unknown:
+        msg = (
+            f"the catalogue lacks {len(unknown)} of the new items' columns; it has {list(held)}"
+        )
+        raise BundleError(msg)
+    try:
+        return Catalogue(pl.DataFrame(rows, schema=kinds, strict=True))
+    except (pl.exceptions.PolarsError, TypeError, OverflowError) as error:
+        msg = "a new item's column holds another kind of value than the catalogue's"
+        raise BundleError(msg) from error
+
+
+def _folded(text: str) -> str:
+    bare = unicodedata.normalize("NFKD", text)
+    return "".join(c for c in bare if not unicodedata.combining(c)).casefold().strip()
+
+
+def _place(title: str, wanted: str) -> int:
+    if title.startswith(wanted):
+        return 0
+    return 1 if f" {wanted}" in title else 2

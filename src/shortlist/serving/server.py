@@ -1,0 +1,130 @@
+"""The process: binds the port, starts the service, and drains it when told to stop."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable
+
+import uvicorn
+
+from shortlist.errors import ConfigError, DataError
+from shortlist.serving import logs
+from shortlist.serving.app import App
+from shortlist.serving.security import is_loopback, read_keys
+from shortlist.serving.service import Service
+from shortlist.serving.settings import Settings
+
+_SWITCH_SECONDS = (
+    0.001  # of Python's threads: the loop must not wait long for the computing one
+)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop by SIGTERM or SIGINT.
+
+    Args:
+        settings: how it is set up.
+
+    Raises:
+        ConfigError: it would be open to others without a key.
+        DataError: the port cannot be had, or the events cannot be opened.
+    """
+    if not settings.keys and not is_loopback(settings.host):
+        msg = "without a key the service is open to everybody who reaches it, so it listens on loopback only; set keys (`shortlist key` makes one), or --host 127.0.0.1"
+        raise ConfigError(msg)
+    read_keys(settings.keys)
+    held = _bound(settings.host, settings.port)
+    _log_as_json()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    with contextlib.closing(held), asyncio.Runner(loop_factory=_fast_loop()) as runner:
+        runner.run(_served(settings, held))
+
+
+async def _served(settings: Settings, held: socket.socket) -> None:
+    service = Service(settings)
+    server = _Server(
+        uvicorn.Config(
+            App(service),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            proxy_headers=bool(settings.proxies),
+            forwarded_allow_ips=list(settings.proxies),
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=int(settings.drain_seconds),
+            ssl_certfile=settings.certificate,
+            ssl_keyfile=settings.private_key,
+            ws="none",
+        ),
+        service,
+    )
+    watching = asyncio.create_task(service.watch()) if settings.watch_seconds else None
+    host, port = held.getsockname()[:2]
+    running = service.running
+    logs.say(
+        "ready",
+        host=host,
+        port=port,
+        version=running.version,
+        name=running.recommender.name,
+        keys=len(settings.keys),
+    )
+    try:
+        await server.serve(sockets=[held])
+    finally:
+        if watching is not None:
+            watching.cancel()
+        await asyncio.to_thread(service.close)
+        logs.say("stopped")
+
+
+class _Server(uvicorn.Server):
+    # told to stop, it says so at /health/ready, and finishes what is under way
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        self._service.ready = False
+        logs.say("stopping", signal=signal.Signals(sig).name)
+        # not super(): it would raise the signal again after the drain, before all is given back
+        self.should_exit = True
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ModuleNotFoundError:  # there is none for Windows
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        made = socket.socket(family, kind, protocol)
+        try:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind(address)
+            made.listen(2048)
+        except OSError:
+            made.close()
+            raise
+    except OSError as error:
+        msg = f"cannot listen on {host} port {port}: {error.strerror or error}. Choose another with --port, or stop what uses it"
+        raise DataError(msg) from error
+    return made
+
+
+def _log_as_json() -> None:
+    root = logging.getLogger()
+    for name in ("uvicorn", "uvicorn.error", "shortlist"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).propagate = True
+    root.handlers = [logs.ToJson(logging.WARNING)]

@@ -1,0 +1,148 @@
+"""How the service is set up: a file, then the environment, then flags; the later one wins."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from shortlist.errors import ConfigError, closest
+
+_PREFIX = "SHORTLIST_"
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be set.
+
+    Attributes:
+        bundle: folder that ``train --out`` wrote.
+        state: folder of the events; None for ``BUNDLE.state`` beside the bundle.
+        host: address to listen on; another than loopback needs a key.
+        port: to listen on; 0 takes a free one.
+        name: of the model in the ``/v1`` and ``/v2`` paths; None for the bundle's file name.
+        keys: ``NAME:SCOPE:SHA256``, SCOPE one of read, write, admin.
+        batch: most requests answered together.
+        queue: most requests waiting; more are refused with 503.
+        timeout_seconds: after which a request is refused with 503.
+        drain_seconds: for requests under way when the service is told to stop.
+        watch_seconds: between looks for a new version of the bundle; 0 looks only when told.
+        body_bytes: largest body.
+        rate: requests a second from one key, or one address without keys; 0 for no limit.
+        cors: origins that pages may ask from; none by default.
+        proxies: addresses whose ``X-Forwarded-For`` is believed.
+        certificate: file for TLS, with ``private_key``.
+        private_key: file for TLS.
+        access_log: whether to log every request.
+    """
+
+    bundle: str
+    state: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8000
+    name: str | None = None
+    keys: tuple[str, ...] = ()
+    batch: int = 64
+    queue: int = 512
+    timeout_seconds: float = 5.0
+    drain_seconds: float = 10.0
+    watch_seconds: float = 2.0
+    body_bytes: int = 1_000_000
+    rate: float = 0.0
+    cors: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
+    certificate: str | None = None
+    private_key: str | None = None
+    access_log: bool = True
+
+    @property
+    def bundle_path(self) -> Path:
+        """The bundle's folder."""
+        return Path(self.bundle)
+
+    @property
+    def state_path(self) -> Path:
+        """The folder of the events."""
+        given = self.bundle_path
+        beside = given.with_name(f"{given.name.removesuffix('.bundle')}.state")
+        return beside if self.state is None else Path(self.state)
+
+    @property
+    def model_name(self) -> str:
+        """The name in the paths of other protocols."""
+        return self.name or self.bundle_path.name.removesuffix(".bundle")
+
+
+_NAMES = Settings.__struct_fields__
+
+
+def read_settings(
+    flags: Mapping[str, object],
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Join file, environment and flags.
+
+    Args:
+        flags: by name; None where not given.
+        file: TOML with the same names, or None.
+        environment: ``SHORTLIST_PORT=80`` and so on; None for that of the process.
+
+    Returns:
+        Settings.
+
+    Raises:
+        ConfigError: a name is unknown, or a value is of another kind or out of range.
+    """
+    told: dict[str, object] = {} if file is None else _of_file(file)
+    variables = os.environ if environment is None else environment
+    for name in _NAMES:
+        if (text := variables.get(_PREFIX + name.upper())) is not None:
+            told[name] = text.split(",") if name in {"keys", "cors", "proxies"} else text
+    told |= {name: value for name, value in flags.items() if value is not None}
+    try:
+        settings = msgspec.convert(told, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        name = str(error).rpartition("$.")[2].partition("[")[0].rstrip("`")
+        msg = f"a setting of the service cannot be used: {name if name in _NAMES else error}. Look at the file, at {_PREFIX}... and at the flags"
+        raise ConfigError(msg) from None  # the value may be a secret
+    _check(settings)
+    return settings
+
+
+def _of_file(file: Path) -> dict[str, object]:
+    try:
+        told: dict[str, Any] = tomllib.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        msg = f"the settings file {file} cannot be read: {error}"
+        raise ConfigError(msg) from error
+    for name in told:
+        if name not in _NAMES:
+            msg = f"{file} sets {name!r}, which is no setting.{closest(name, list(_NAMES))} They are {sorted(_NAMES)}"
+            raise ConfigError(msg)
+    return told
+
+
+def _check(settings: Settings) -> None:
+    least = {
+        "batch": 1,
+        "queue": 1,
+        "body_bytes": 1,
+        "timeout_seconds": 0.001,
+        "port": 0,
+        "drain_seconds": 0,
+        "watch_seconds": 0,
+        "rate": 0,
+    }
+    for name, low in least.items():
+        if not getattr(settings, name) >= low:
+            msg = f"{name} must be at least {low}; got {getattr(settings, name)}"
+            raise ConfigError(msg)
+    if settings.port > 65_535:
+        msg = f"port must be at most 65535; got {settings.port}"
+        raise ConfigError(msg)
+    if (settings.certificate is None) != (settings.private_key is None):
+        msg = "TLS needs both certificate and private_key; give the other one too"
+        raise ConfigError(msg)
