@@ -45,6 +45,23 @@ class Parity:
         """Whether every place is the same or tied, and no score is apart."""
         return self.equal + self.tied == self.places and self.apart <= TOLERANCE
 
+    def beside(self, other: "Parity") -> "Parity":
+        """Both comparisons as one.
+
+        Args:
+            other: of further askers.
+
+        Returns:
+            A Parity over all of them.
+        """
+        return Parity(
+            self.askers + other.askers,
+            self.places + other.places,
+            self.equal + other.equal,
+            self.tied + other.tied,
+            max(self.apart, other.apart),
+        )
+
     def __str__(self) -> str:
         return (
             f"{self.askers:,} askers, {self.equal:,} of {self.places:,} places equal, {self.tied:,} tied, "
@@ -114,7 +131,9 @@ def compare_lists(rec: "Recommender", queries: Queries, found: TopK) -> Parity:
         How they compare.
     """
     n, k = found.rows.shape
-    wide = bundle_lists(rec, queries, min(k + _FURTHER, rec.snapshot.n_items))
+    # how many are asked for changes what several stages propose
+    one_stage = len(rec.retrievers) == 1 and (rec.rank is None or not rec.rank_lists)
+    wide = bundle_lists(rec, queries, min(k + _FURTHER * one_stage, rec.snapshot.n_items))
     rows, scores = wide.rows[:, :k], wide.scores[:, :k]
     filled = (rows >= 0) | (found.rows >= 0)
     equal = (rows == found.rows) & filled

@@ -1,0 +1,149 @@
+"""The path of a question as a graph: retrieve, exclude, merge, rank, fall back, ids and titles."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from shortlist.errors import ExportError
+from shortlist.export.asking import Asking, texts
+from shortlist.export.dense import scores
+from shortlist.export.net import Net
+from shortlist.export.rankers import predictions
+from shortlist.recommender.rules import Seen
+
+if TYPE_CHECKING:
+    from shortlist.recommender.recommender import Recommender
+
+_CALM = 60  # as in recommender.merging
+
+
+class Shortlist:
+    """A graph from ids to shortlists.
+
+    Args:
+        net: that grows.
+        rec: the recommender.
+        ranked: whether the ranker takes part.
+    """
+
+    def __init__(self, net: Net, rec: "Recommender", *, ranked: bool) -> None:
+        self.net, self.rec = net, rec
+        self.asking = Asking(net, rec.snapshot)
+        self.rank = rec.rank if ranked and rec.rank_lists else None
+        self.n_items = rec.snapshot.n_items
+        given = net.lookup(net.input("exclude", "string", "batch", "e"), self.asking.item_ids)
+        self.k = net.op("Min", net.input("k", "int64", 1), net.ints(self.n_items))
+        self.excluded = self._excluded(given)
+
+    def build(self) -> None:
+        """Add the stages, and the outputs ``item_ids``, ``titles``, ``scores`` and ``known``."""
+        net = self.net
+        found = [scores(self.asking, part) for part in self.rec.retrievers]
+        known = found[0][1]
+        for _, other in found[1:]:
+            known = net.op("Or", known, other)
+        if len(found) == 1 and self.rank is None:
+            dense = found[0][0]
+        else:
+            open_to = [self._open(line) for line, _ in found]
+            knows = [one for _, one in found]
+            dense = open_to[0] if len(found) == 1 else self._merged(open_to, knows)
+            if self.rank is not None:
+                dense = self._ranked(dense, len(found))
+        line = net.op("Unsqueeze", known, net.ints(1))
+        least = net.op("ReduceMin", net.cast(known, "int32"), keepdims=0)
+
+        def with_fallback() -> str:
+            rest, _ = scores(self.asking, self.rec.fallback)
+            return net.op("Where", line, dense, rest)
+
+        self.asking.prepare()
+        dense = net.when(net.cast(least, "bool"), lambda: dense, with_fallback)
+        top, rows = net.ops("TopK", self._open(dense), self.k, outputs=2, axis=1)
+        empty = net.op("IsInf", top)
+        rows = net.op("Where", empty, net.ints(self.n_items), rows)
+        catalogue = self.rec.snapshot.catalogue
+        ids = net.words([*self.asking.item_ids, ""])
+        titles = net.words([*catalogue.titles.to_list(), ""])
+        shape = ("batch", "k_or_fewer")
+        net.output("item_ids", net.op("Gather", ids, rows), "string", *shape)
+        net.output("titles", net.op("Gather", titles, rows), "string", *shape)
+        net.output("scores", top, "float32", *shape)
+        net.output("known", known, "bool", "batch")
+
+    def _excluded(self, given: str) -> str:
+        # flat cells of what may not be answered: what is asked to be left out, no item, what was seen
+        net, asking = self.net, self.asking
+        seen = next((rule for rule in self.rec.rules if isinstance(rule, Seen)), None)
+        if seen is None:
+            return asking.cells(asking.padded(given))
+        own = asking.cells(net.op("Concat", asking.named, given, axis=1))
+        rows, _ = seen.excluded(asking.queries)
+        recent = np.flatnonzero(rows >= 0)
+        counts = np.bincount(asking.queries.askers[recent], minlength=asking.n_users)
+        starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        kept, _ = asking.kept_cells(starts, rows[recent])
+        return net.op("Concat", own, kept, axis=0)
+
+    def _open(self, dense: str) -> str:
+        # (n, n_items + 1) with -inf for what may not be answered
+        net = self.net
+        flat = net.op("Reshape", dense, net.ints(-1))
+        never = net.op("Expand", net.number(-np.inf), net.op("Shape", self.excluded))
+        kept = net.op("ScatterElements", flat, self.excluded, never, axis=0)
+        return net.op("Reshape", kept, net.ints(-1, self.n_items + 1))
+
+    def _width(self) -> str:
+        least = self.net.ints(min(self.rec.candidates, self.n_items))
+        return self.net.op("Max", self.k, least)
+
+    def _merged(self, lines: list[str], knows: list[str]) -> str:
+        # reciprocal ranks in float64, as the bundle adds them
+        net, total = self.net, None
+        width = self._width()
+        ranks = net.op("Add", net.count(width), net.ints(_CALM + 1))
+        worth = net.op("Div", _double(net, 1.0), net.cast(ranks, "float64"))
+        for line, known in zip(lines, knows, strict=True):
+            top, rows = net.ops("TopK", line, width, outputs=2, axis=1)
+            there = net.op("Not", net.op("IsInf", top))
+            there = net.op("And", there, net.op("Unsqueeze", known, net.ints(1)))
+            gained = net.op("Where", there, worth, _double(net, 0.0))
+            zeros = net.zeros(net.op("Shape", line), np.float64)
+            part = net.op("ScatterElements", zeros, rows, gained, axis=1)
+            total = part if total is None else net.op("Add", total, part)
+        fused = net.cast(str(total), "float32")
+        some = net.op("Greater", fused, net.number(0.0))
+        return net.op("Where", some, fused, net.number(-np.inf))
+
+    def _ranked(self, dense: str, parts: int) -> str:
+        net = self.net
+        if self.rank is None:
+            return dense
+        wide = net.op("Mul", self._width(), net.ints(parts))
+        width = net.op("Min", wide, net.ints(self.n_items))
+        top, rows = net.ops("TopK", dense, width, outputs=2, axis=1)
+        values = predictions(net, self.rec.snapshot, self.rank, self.asking.user, rows)
+        there = net.op("Not", net.op("IsInf", top))
+        values = net.op("Where", there, values, net.number(-np.inf))
+        shape = net.op("Shape", dense)
+        never = net.op("Expand", net.number(-np.inf), shape)
+        return net.op("ScatterElements", never, rows, values, axis=1)
+
+
+def check_exportable(rec: "Recommender") -> None:
+    """Refuse a recommender that a file cannot hold.
+
+    Args:
+        rec: a fitted recommender.
+
+    Raises:
+        ExportError: it has grown since it was fitted.
+    """
+    if rec.growth is not None:
+        msg = "this bundle was updated since it was trained, and what came after is answered through its likes, which a file does not hold. Train it again, then export"
+        raise ExportError(msg)
+    texts(rec.snapshot.item_vocabulary.ids.cast(str).to_list())
+
+
+def _double(net: Net, value: float) -> str:
+    return net.constant(np.array(value, np.float64))
