@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shortlist.data.read import read
     from shortlist.errors import ShortlistError
     from shortlist.evaluation.off_policy import off_policy
-    from shortlist.recommender import Recommender, load, rules, verify
+    from shortlist.recommender import Recommender, forget, load, rules, verify
     from shortlist.selection import Auto, compare, evaluate, gate, tune
 
 _HOMES = {
@@ -42,6 +42,7 @@ _HOMES = {
     "datasets": "data",
     "diagnose": "data.check",
     "evaluate": "selection",
+    "forget": "recommender",
     "gate": "selection",
     "load": "recommender",
     "off_policy": "evaluation.off_policy",
@@ -72,6 +73,7 @@ __all__ = [
     "datasets",
     "diagnose",
     "evaluate",
+    "forget",
     "gate",
     "load",
     "off_policy",

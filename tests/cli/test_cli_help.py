@@ -17,6 +17,7 @@ COMMANDS = (
     "audience",
     "predict",
     "verify",
+    "forget",
     "export",
     "evaluate",
     "compare",

@@ -58,3 +58,13 @@ def test_nothing_to_add_and_unknown_items_are_errors(
     assert code == 2
     assert "no such" in err
     assert sl.verify(own)["growth"] is None  # and no version was published
+
+
+def test_people_are_forgotten(run: Run, own: Path) -> None:
+    code, out, err = run("forget", own, "--user", "4", "--user", "nobody", "--json")
+    assert code == 0, err
+    assert json.loads(out)["versions"] == {"0001": "0002"}
+    assert sl.load(own).snapshot.user_vocabulary.row("4") == -1
+    code, out, _ = run("forget", own, "--user", "4")
+    assert code == 0
+    assert "no version" in out

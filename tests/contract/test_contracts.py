@@ -129,7 +129,7 @@ RANKERS: dict[str, Callable[[], Ranker]] = {
         sweeps=20,
         burn_in=10,
         draws=5,
-        user=["town", Bucket("age", 4)],
+        user=["town", Bucket("age", 6)],
         item=["genres", Number("year")],
         moods=(),
     ),

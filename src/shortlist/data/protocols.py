@@ -57,6 +57,22 @@ class Fittable(Protocol):
 
 
 @runtime_checkable
+class RemembersUsers(Protocol):
+    """A fitted part that holds something of each known user, and can let go of some."""
+
+    def without_users(self, rows: NDArray[np.int64]) -> Self:
+        """The part as if it had never held these users; whoever follows moves up.
+
+        Args:
+            rows: user rows, rising.
+
+        Returns:
+            A fitted copy.
+        """
+        ...
+
+
+@runtime_checkable
 class AnsweringRetriever(Protocol):
     """What a retriever answers once it is fitted."""
 

@@ -17,9 +17,8 @@ def take_lines(
     Returns:
         Flat positions into the values, and (m + 1,) offsets of the taken lines.
     """
-    known = np.maximum(lines, 0)
-    starts = offsets[known]
-    counts = np.where(lines >= 0, offsets[known + 1] - starts, 0)
+    starts = offsets[np.maximum(lines, 0)]
+    counts = offsets[lines + 1] - starts  # of line -1: from the first start to the first start
     taken = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     within = np.arange(taken[-1]) - np.repeat(taken[:-1], counts)
     return np.repeat(starts, counts) + within, taken

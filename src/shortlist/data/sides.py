@@ -176,6 +176,17 @@ class Side:
             )  # the id is a line's first entry
         return lines
 
+    def without_rows(self, count: int) -> "Side":
+        """The same features for fewer rows; their id columns are to be taken out of the tables.
+
+        Args:
+            count: how many rows go.
+
+        Returns:
+            A Side.
+        """
+        return Side.from_json(self.to_json() | {"n_rows": self.n_rows - count})
+
     def to_json(self) -> Json:
         """What was learned, as JSON values.
 

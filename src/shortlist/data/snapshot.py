@@ -63,6 +63,25 @@ class Histories:
             None if train.weights is None else train.weights[order],
         )
 
+    def of_users(self, rows: NDArray[np.int32]) -> "Histories":
+        """The rows of some users.
+
+        Args:
+            rows: user rows.
+
+        Returns:
+            Histories over these users, in their order.
+        """
+        at, offsets = take_lines(self.offsets, rows)
+        return Histories(
+            self.item_rows[at],
+            offsets,
+            self.liked[at],
+            None if self.timestamps is None else self.timestamps[at],
+            None if self.ratings is None else self.ratings[at],
+            None if self.weights is None else self.weights[at],
+        )
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Snapshot:

@@ -1,12 +1,16 @@
-"""The states of several models as one: what a blend or a stack of them is saved as."""
+"""Several models as one: what a blend or a stack of them is saved as, and whom all of them let go of."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from shortlist.data.protocols import Fittable, Json, State
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.data.protocols import Fittable, Json, RemembersUsers, State
 from shortlist.errors import ConfigError
 
 Model = TypeVar("Model", bound=Fittable)
+Part = TypeVar("Part")
 
 
 def joined(
@@ -66,6 +70,21 @@ def taken_apart(state: State, known: Mapping[str, type[Model]], what: str) -> li
         graphs = _numbered(state.graphs, number)
         models.append(known[part["name"]].from_state(State(part["config"], arrays, graphs)))
     return models
+
+
+def without_users(models: Sequence[Part], rows: NDArray[np.int64]) -> tuple[Part, ...]:
+    """Let go of users.
+
+    Args:
+        models: fitted parts.
+        rows: user rows, rising.
+
+    Returns:
+        The parts; those that hold nothing of single users are as they were.
+    """
+    return tuple(
+        one.without_users(rows) if isinstance(one, RemembersUsers) else one for one in models
+    )
 
 
 def _numbered(values: Mapping[str, Any], number: int) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from shortlist.errors import DataError
 
+_FEW = 256  # ids: up to here a dictionary beats a join
+
 UserOrItemId: TypeAlias = str | int
 IdColumn: TypeAlias = pl.Series | Iterable[UserOrItemId]
 
@@ -104,8 +106,9 @@ class Vocabulary:
             (n,) int32 rows; -1 where the id is not known.
         """
         wanted = id_series(ids, name=self.name)
-        if len(wanted) <= 16:  # a single request: a dictionary beats a join
-            return np.array([self._by_text.get(str(v), -1) for v in wanted], dtype=np.int32)
+        if len(wanted) <= _FEW:
+            rows = [self._by_text.get(str(one), -1) for one in wanted.to_list()]
+            return np.array(rows, dtype=np.int32)
         both_numbers = wanted.dtype == pl.Int64 and self.ids.dtype == pl.Int64
         wanted = wanted if both_numbers else wanted.cast(pl.String)
         keys = self.ids if both_numbers else self._keys

@@ -4,6 +4,7 @@ Koren, "Factor in the Neighbors", TKDD 2010, section 2.1: ``r = mu + b_u + b_i``
 ``sum (r - mu - b_u - b_i)^2 + l2_user |b_u|^2 + l2_item |b_i|^2`` at its minimum.
 """
 
+from copy import copy
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -146,6 +147,19 @@ class Biases:
             A TopK of the same items.
         """
         return order_by(self.predict(queries, candidates.rows), candidates)
+
+    def without_users(self, rows: NDArray[np.int64]) -> Self:
+        """Take the biases of users out.
+
+        Args:
+            rows: user rows, rising.
+
+        Returns:
+            A fitted copy.
+        """
+        left = copy(self)
+        left._users = np.delete(self._users, rows)
+        return left
 
     def state(self) -> State:
         """Everything needed to answer.

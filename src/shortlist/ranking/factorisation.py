@@ -8,12 +8,12 @@ step size, no penalty and no stopping to choose, and the draws' spread is what a
 """
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shortlist.data.features import (
@@ -35,7 +35,7 @@ from shortlist.ranking.attributes import attribute_lines, taken_lines
 from shortlist.ranking.gibbs import Coordinates, Draw, SideSampler, draws, meetings
 from shortlist.ranking.moods import Moods, MoodSampler
 from shortlist.ranking.order import order_by
-from shortlist.ranking.posterior import Askers, Posterior, Scale
+from shortlist.ranking.posterior import AnsweringFactorisation, Posterior, Scale
 
 _GIGABYTE = 1 << 30
 
@@ -76,7 +76,7 @@ class Factorisation:
     clip: bool = True
     max_gigabytes: float = 6.0
     seed: int = 0
-    _fit: "_Fitted | None" = field(init=False, repr=False, default=None)
+    _fit: AnsweringFactorisation | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         """Check the settings.
@@ -137,7 +137,7 @@ class Factorisation:
         rated = np.bincount(item, minlength=n_items) > 0
         posterior = Posterior.of(kept, rated, known[0].loadings)
         answering = moods.answering(n_users)
-        self._fit = _Fitted(sides, n_items, posterior, answering, scale)
+        self._fit = AnsweringFactorisation(sides, n_items, posterior, answering, scale)
         return self
 
     def settled(self) -> Self:
@@ -193,6 +193,19 @@ class Factorisation:
         """
         return order_by(self._raw(queries, candidates.rows), candidates)
 
+    def without_users(self, rows: NDArray[np.int64]) -> Self:
+        """Take the vectors and moods of users out; what they taught of the items stays.
+
+        Args:
+            rows: user rows, rising.
+
+        Returns:
+            A fitted copy.
+        """
+        left = copy(self)
+        left._fit = self._fitted().without_users(rows)
+        return left
+
     def state(self) -> State:
         """Everything needed to answer.
 
@@ -233,7 +246,7 @@ class Factorisation:
         settings = dict(state.config["settings"])
         settings |= {side: features_from_json(settings[side]) for side in ("user", "item")}
         model = cls(**settings)
-        model._fit = _Fitted(
+        model._fit = AnsweringFactorisation(
             Side.from_json(state.config["side"]),
             state.config["n_items"],
             Posterior(**_named(state, "posterior-")),
@@ -291,43 +304,11 @@ class Factorisation:
             )
             raise ConfigError(msg)
 
-    def _fitted(self) -> "_Fitted":
+    def _fitted(self) -> AnsweringFactorisation:
         if self._fit is None:
             msg = "this Factorisation is not fitted; call fit(train) first"
             raise NotReadyError(msg)
         return self._fit
-
-
-@dataclass(frozen=True, eq=False)
-class _Fitted:
-    """The answering half; ``side`` is what strangers' attributes are read by."""
-
-    side: Side
-    n_items: int
-    posterior: Posterior
-    moods: Moods
-    scale: Scale
-
-    def askers(self, queries: Queries, *, implicit: bool) -> Askers:
-        strangers = np.flatnonzero(queries.user_rows < 0)
-        lines = sp.csr_array(np.zeros((0, len(self.posterior.loadings))))
-        if len(strangers):
-            lines = self._lines(queries, strangers, implicit=implicit)
-        given = queries.history_ratings
-        told = None if given is None else self.scale.inward(given)
-        return self.posterior.askers(queries, lines, told)
-
-    def _lines(
-        self, queries: Queries, strangers: NDArray[np.int64], *, implicit: bool
-    ) -> sp.csr_array:
-        about = None if queries.users is None else queries.users[strangers]
-        lines = attribute_lines(self.side, about, len(strangers), "askers")
-        if not implicit:
-            return lines
-        number = np.cumsum(queries.user_rows < 0) - 1
-        theirs = queries.user_rows[queries.askers] < 0
-        at, rows = number[queries.askers[theirs]], queries.history_rows[theirs]
-        return beside([taken_lines(at, rows, (len(strangers), self.n_items)), lines])
 
 
 def _times(queries: Queries) -> NDArray[np.float64]:

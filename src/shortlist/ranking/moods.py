@@ -7,11 +7,13 @@ Held, "Gaussian Markov Random Fields", 2005, chapter 2), and a draw costs a band
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
+
+from shortlist.data.ragged import take_lines
 
 _PRIOR = 0.05  # a guess of the variance, in squared standard deviations of the ratings, worth two draws
 
@@ -165,6 +167,26 @@ class Moods:
     spreads: NDArray[np.float32]
     variances: NDArray[np.float64]
     usual: NDArray[np.float32]
+
+    def without_users(self, rows: NDArray[np.int64]) -> "Moods":
+        """Take the moments of users out.
+
+        Args:
+            rows: user rows, rising.
+
+        Returns:
+            Moods.
+        """
+        stay = np.setdiff1d(np.arange(len(self.offsets) - 1), rows)
+        at, offsets = take_lines(self.offsets, stay.astype(np.int32))
+        return replace(
+            self,
+            offsets=offsets,
+            times=self.times[at],
+            means=self.means[:, at],
+            spreads=self.spreads[:, at],
+            usual=np.delete(self.usual, rows),
+        )
 
     def at(
         self, users: NDArray[np.int32], times: NDArray[np.float64]

@@ -9,6 +9,7 @@ user's id starts with the bias as its first number: near 0 alone it could be lon
 its id has no bias. Training needs torch; what answers is numpy and an ONNX graph.
 """
 
+from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from typing import ClassVar, Self
 
@@ -135,6 +136,27 @@ class RatingNetwork(RatingSettings):
             A TopK of the same items.
         """
         return order_by(self.predict(queries, candidates.rows), candidates)
+
+    def without_users(self, rows: NDArray[np.int64]) -> Self:
+        """Take the embeddings and biases of users out; what they taught the layers and items stays.
+
+        Args:
+            rows: user rows, rising.
+
+        Returns:
+            A fitted copy.
+        """
+        left, held = copy(self), self._fitted()
+        user, item = held.sides
+        table = np.delete(held.user_table, rows, axis=0) if user.has_id else held.user_table
+        left._fit = _Fitted(
+            (user.without_rows(len(rows)), item),
+            table,
+            held.items,
+            held.graph,
+            held.biases.without_users(rows),
+        )
+        return left
 
     def state(self) -> State:
         """Everything needed to answer.

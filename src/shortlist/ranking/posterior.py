@@ -1,7 +1,7 @@
 """The answering half of a Bayesian factorisation: some draws of all vectors, kept side by side."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -9,8 +9,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shortlist.data.queries import Queries
-from shortlist.data.ragged import times_table
+from shortlist.data.ragged import beside, times_table
+from shortlist.data.sides import Side
+from shortlist.ranking.attributes import attribute_lines, taken_lines
 from shortlist.ranking.gibbs import Array, Draw
+from shortlist.ranking.moods import Moods
 
 Floats = NDArray[np.float32]
 _CELLS = 1 << 22  # numbers gathered at a time
@@ -138,6 +141,22 @@ class Posterior:
             ),
         )
 
+    def without_users(self, rows: NDArray[np.int64]) -> "Posterior":
+        """Take the vectors of users out.
+
+        Args:
+            rows: user rows, rising.
+
+        Returns:
+            A Posterior.
+        """
+        return replace(
+            self,
+            user_bias=np.delete(self.user_bias, rows, axis=0),
+            user_factors=np.delete(self.user_factors, rows, axis=0),
+            noises=np.delete(self.noises, rows),
+        )
+
     def askers(self, queries: Queries, lines: sp.csr_array, ratings: Array | None) -> "Askers":
         """The vectors of askers: those of known users, and of strangers what their history says.
 
@@ -229,6 +248,71 @@ class Posterior:
         square = self.precisions + turned @ columns
         covariance = np.linalg.inv(square)  # (draws, w, w)
         return centre + (covariance @ (turned @ rest[:, :, None]))[:, :, 0], covariance
+
+
+@dataclass(frozen=True, eq=False)
+class AnsweringFactorisation:
+    """Everything that answers.
+
+    Attributes:
+        side: what strangers' attributes are read by.
+        n_items: width of the catalogue.
+        posterior: draws of the vectors.
+        moods: of the users, at their moments.
+        scale: of the ratings.
+    """
+
+    side: Side
+    n_items: int
+    posterior: Posterior
+    moods: Moods
+    scale: Scale
+
+    def askers(self, queries: Queries, *, implicit: bool) -> "Askers":
+        """The vectors of askers.
+
+        Args:
+            queries: n askers.
+            implicit: whether what a stranger rated says where their vector is expected.
+
+        Returns:
+            Askers.
+        """
+        strangers = np.flatnonzero(queries.user_rows < 0)
+        lines = sp.csr_array(np.zeros((0, len(self.posterior.loadings))))
+        if len(strangers):
+            lines = self._lines(queries, strangers, implicit=implicit)
+        given = queries.history_ratings
+        told = None if given is None else self.scale.inward(given)
+        return self.posterior.askers(queries, lines, told)
+
+    def without_users(self, rows: NDArray[np.int64]) -> "AnsweringFactorisation":
+        """Take the vectors and moods of users out.
+
+        Args:
+            rows: user rows, rising.
+
+        Returns:
+            The same for the users who stay.
+        """
+        return replace(
+            self,
+            side=self.side.without_rows(len(rows)),
+            posterior=self.posterior.without_users(rows),
+            moods=self.moods.without_users(rows),
+        )
+
+    def _lines(
+        self, queries: Queries, strangers: NDArray[np.int64], *, implicit: bool
+    ) -> sp.csr_array:
+        about = None if queries.users is None else queries.users[strangers]
+        lines = attribute_lines(self.side, about, len(strangers), "askers")
+        if not implicit:
+            return lines
+        number = np.cumsum(queries.user_rows < 0) - 1
+        theirs = queries.user_rows[queries.askers] < 0
+        at, rows = number[queries.askers[theirs]], queries.history_rows[theirs]
+        return beside([taken_lines(at, rows, (len(strangers), self.n_items)), lines])
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ after which the parts are fitted again on all of it.
 
 import logging
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import ClassVar, Self
 
@@ -19,7 +20,7 @@ from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import Ranker, State
 from shortlist.data.queries import Queries
 from shortlist.data.snapshot import Snapshot
-from shortlist.data.states import joined, taken_apart
+from shortlist.data.states import joined, taken_apart, without_users
 from shortlist.data.topk import Candidates, TopK
 from shortlist.errors import ConfigError, DataError, NotReadyError
 from shortlist.ranking.biases import Biases
@@ -146,6 +147,19 @@ class Stack:
             A TopK of the same items.
         """
         return order_by(self._raw(queries, candidates.rows), candidates)
+
+    def without_users(self, rows: NDArray[np.int64]) -> Self:
+        """Take users out of the parts that hold something of theirs.
+
+        Args:
+            rows: user rows, rising.
+
+        Returns:
+            A fitted copy.
+        """
+        left, held = copy(self), self._fitted()
+        left._fit = replace(held, models=without_users(held.models, rows))
+        return left
 
     def state(self) -> State:
         """Everything needed to answer.

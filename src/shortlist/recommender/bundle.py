@@ -12,13 +12,13 @@
                 config.json[, arrays.safetensors, NAME.onnx]
 
 A version is written beside the others, flushed to disk, renamed into place, and only then named in
-CURRENT: readers see the old version or the new one. Versions are never changed or removed.
+CURRENT: readers see the old version or the new one. Versions are never changed; only forgetting a
+person removes one, after writing it anew without them.
 """
 
 import hashlib
 import io
 import json
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
@@ -36,7 +36,7 @@ from shortlist.errors import BundleError
 from shortlist.ranking import RANKERS
 from shortlist.recommender.files import RESTORE, check_files
 from shortlist.recommender.growth import Growth
-from shortlist.recommender.publishing import publish
+from shortlist.recommender.publishing import pointed_at, publish
 from shortlist.recommender.rules import check_known, rule_from_json
 from shortlist.recommender.second_stage import mismatch
 from shortlist.recommender.tensors import read_tensors, tensor_bytes
@@ -50,15 +50,15 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 Part = TypeVar("Part")
-_POINTER = re.compile(r"(?P<version>\d{4,}) (?P<digest>[0-9a-f]{64})\n?")
 
 
-def save(recommender: "Recommender", path: Path) -> Path:
+def save(recommender: "Recommender", path: Path, *, current: bool = True) -> Path:
     """Publish a fitted recommender as a new version of a bundle.
 
     Args:
         recommender: fitted.
         path: the bundle's folder; made where it is not there.
+        current: whether CURRENT names it from then on.
 
     Returns:
         The folder of the version written.
@@ -79,16 +79,18 @@ def save(recommender: "Recommender", path: Path) -> Path:
         path,
         contents,
         lambda seals: json.dumps(_manifest(recommender, seals), indent=1).encode(),
+        current=current,
     )
 
 
-def load(path: str | Path) -> "Recommender":
+def load(path: str | Path, *, version: str | None = None) -> "Recommender":
     """Open a bundle. Needs no torch.
 
     The manifest, and the size and the hash of every file, are checked.
 
     Args:
         path: the bundle's folder.
+        version: one of ``publishing.versions``; None for the one that CURRENT names.
 
     Returns:
         The fitted recommender; its answers are those of the one saved.
@@ -97,7 +99,7 @@ def load(path: str | Path) -> "Recommender":
         BundleError: a file is missing, changed or truncated, or the format is newer; the message
             names the file.
     """
-    folder, manifest = _open(Path(path))
+    folder, manifest = _open(Path(path), version)
     check_files(folder, manifest["files"])
     try:
         read = _read(folder, manifest)
@@ -315,23 +317,15 @@ def _state(folder: Path, role: str, manifest: dict[str, Json]) -> State:
     return State(json.loads((folder / role / "config.json").read_bytes()), arrays, graphs)
 
 
-def _open(path: Path) -> tuple[Path, dict[str, Json]]:
-    try:
-        text = (path / "CURRENT").read_text("ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path} is no bundle: its file CURRENT cannot be read ({error}). Give the folder that save() or --out wrote"
-        raise BundleError(msg) from error
-    pointer = _POINTER.fullmatch(text)
-    if pointer is None:
-        msg = f"{path / 'CURRENT'} is damaged: it reads {text[:100]!r}. {RESTORE}"
-        raise BundleError(msg)
-    folder = path / "versions" / pointer["version"]
+def _open(path: Path, version: str | None = None) -> tuple[Path, dict[str, Json]]:
+    named, digest = pointed_at(path)
+    folder = path / "versions" / (named if version is None else version)
     try:
         content = (folder / "manifest.json").read_bytes()
     except OSError as error:
         msg = f"{folder / 'manifest.json'} cannot be read ({error}). {RESTORE}"
         raise BundleError(msg) from error
-    if hashlib.sha256(content).hexdigest() != pointer["digest"]:
+    if folder.name == named and hashlib.sha256(content).hexdigest() != digest:
         msg = f"{folder / 'manifest.json'} is not what was published (its SHA-256 differs from CURRENT). {RESTORE}"
         raise BundleError(msg)
     try:

@@ -12,15 +12,80 @@ from pathlib import Path
 
 from shortlist.data.protocols import Json
 from shortlist.errors import BundleError
-from shortlist.recommender.files import flush_folder, write_file
+from shortlist.recommender.files import RESTORE, flush_folder, write_file
 
 VERSION = re.compile(r"\d{4,}")
 _OURS = {"CURRENT", "versions"}
+_POINTER = re.compile(r"(?P<version>\d{4,}) (?P<digest>[0-9a-f]{64})\n?")
 _log = logging.getLogger(__name__)
 
 
+def pointed_at(path: Path) -> tuple[str, str]:
+    """What CURRENT names.
+
+    Args:
+        path: the bundle's folder.
+
+    Returns:
+        The version, and the SHA-256 of its manifest.
+
+    Raises:
+        BundleError: CURRENT is missing or damaged.
+    """
+    try:
+        text = (path / "CURRENT").read_text("ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path} is no bundle: its file CURRENT cannot be read ({error}). Give the folder that save() or --out wrote"
+        raise BundleError(msg) from error
+    pointer = _POINTER.fullmatch(text)
+    if pointer is None:
+        msg = f"{path / 'CURRENT'} is damaged: it reads {text[:100]!r}. {RESTORE}"
+        raise BundleError(msg)
+    return pointer["version"], pointer["digest"]
+
+
+def versions(path: Path) -> list[str]:
+    """The versions that a bundle holds.
+
+    Args:
+        path: the bundle's folder.
+
+    Returns:
+        Their names, oldest first.
+
+    Raises:
+        BundleError: there is no bundle.
+    """
+    pointed_at(path)
+    held = (one.name for one in (path / "versions").iterdir())
+    return sorted((name for name in held if VERSION.fullmatch(name)), key=int)
+
+
+def point_at(path: Path, version: str) -> None:
+    """Name another version in CURRENT: what was published before, for instance.
+
+    Args:
+        path: the bundle's folder.
+        version: name of a version that is there.
+
+    Raises:
+        BundleError: it is not there, or CURRENT cannot be written; it is then as it was.
+    """
+    try:
+        manifest = (path / "versions" / version / "manifest.json").read_bytes()
+        with _undone_unless_published() as made:
+            _name_it(path, version, manifest, made)
+    except OSError as error:
+        msg = f"cannot make version {version!r} the current one of {path}: {error}"
+        raise BundleError(msg) from error
+
+
 def publish(
-    path: Path, contents: Mapping[str, bytes], manifest_of: Callable[[dict[str, Json]], bytes]
+    path: Path,
+    contents: Mapping[str, bytes],
+    manifest_of: Callable[[dict[str, Json]], bytes],
+    *,
+    current: bool = True,
 ) -> Path:
     """Write files as the next version, and name it in CURRENT.
 
@@ -28,6 +93,7 @@ def publish(
         path: the bundle's folder; made, with its parents, where it is not there.
         contents: bytes by name; a name may have one folder.
         manifest_of: makes the manifest of the files' seals.
+        current: whether CURRENT names it from then on.
 
     Returns:
         The folder of the version written.
@@ -38,18 +104,22 @@ def publish(
     try:
         _insist_ours(path)
         with _undone_unless_published() as made:
-            return _publish(path, contents, manifest_of, made)
+            final, manifest = _written(path, contents, manifest_of, made)
+            if current:
+                _name_it(path, final.name, manifest, made)
+            made.published = True
+            return final
     except OSError as error:
         msg = f"cannot write the bundle {path}: {error}. Nothing was left behind; check the free space and the folder's permissions"
         raise BundleError(msg) from error
 
 
-def _publish(
+def _written(
     path: Path,
     contents: Mapping[str, bytes],
     manifest_of: Callable[[dict[str, Json]], bytes],
     made: "_Made",
-) -> Path:
+) -> tuple[Path, bytes]:
     versions = path / "versions"
     for folder in reversed([one for one in (versions, *versions.parents) if not one.exists()]):
         folder.mkdir(exist_ok=True)
@@ -69,15 +139,18 @@ def _publish(
     draft.rename(final)
     made.version = final
     flush_folder(versions)
+    return final, manifest
+
+
+def _name_it(path: Path, version: str, manifest: bytes, made: "_Made") -> None:
     pointer = made.pointer = path / f".CURRENT-{uuid.uuid4().hex}"
-    write_file(pointer, f"{final.name} {hashlib.sha256(manifest).hexdigest()}\n".encode())
+    write_file(pointer, f"{version} {hashlib.sha256(manifest).hexdigest()}\n".encode())
     pointer.replace(path / "CURRENT")
     made.published = True  # readers see it
     try:
         flush_folder(path)
     except OSError as error:  # the worst is that a power cut brings the previous version back
         _log.warning("%s is published, but could not be flushed to disk: %s", path, error)
-    return final
 
 
 @dataclass

@@ -8,6 +8,7 @@ by segment. The defaults were chosen on new-user splits within train (ML-100K, M
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -162,6 +163,21 @@ class Alike(DenseRetriever):
         """
         msg = "Alike cannot say which items are alike; put EASE, Content or TwoTower first in retrieve"
         raise LikenessError(msg)
+
+    def without_users(self, rows: NDArray[np.int64]) -> Self:
+        """Nobody is answered from what these users liked any more.
+
+        Args:
+            rows: user rows, rising.
+
+        Returns:
+            A fitted copy.
+        """
+        left = copy(self)
+        stay = np.setdiff1d(np.arange(self._liked.shape[0]), rows)
+        left._side = self._fitted().without_rows(len(rows))
+        left._users, left._liked = self._users[stay], self._liked[stay]
+        return left
 
     def state(self) -> State:
         """Everything needed to answer.

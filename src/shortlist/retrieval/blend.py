@@ -22,7 +22,7 @@ from shortlist.data.eligible import Eligible
 from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import Explains, Retriever, State
 from shortlist.data.queries import Queries
-from shortlist.data.states import joined, taken_apart
+from shortlist.data.states import joined, taken_apart, without_users
 from shortlist.data.topk import TopK
 from shortlist.errors import ConfigError, DataError, LikenessError, NotReadyError
 from shortlist.retrieval.als import ALS
@@ -234,6 +234,19 @@ class Blend(DenseRetriever):
             added += (weights / spread)[queries.askers, None] * model.explain(queries, rows)
         added[silent[queries.askers]] = 0.0
         return added.astype(np.float32)
+
+    def without_users(self, rows: NDArray[np.int64]) -> Self:
+        """Take users out of the parts that hold something of theirs.
+
+        Args:
+            rows: user rows, rising.
+
+        Returns:
+            A fitted copy.
+        """
+        left = copy(self)
+        left._models = without_users(self._fitted()[0], rows)
+        return left
 
     def state(self) -> State:
         """Everything needed to answer.

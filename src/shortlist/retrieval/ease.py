@@ -30,7 +30,8 @@ from shortlist.retrieval.explaining import each_alone
 
 _SMALL_CATALOGUE = 2048  # up to here B itself is small, and quicker to score with
 _GIGABYTE = 1e9
-_COLUMNS = 512  # items whose weights are multiplied at a time
+_COLUMNS = 512  # lines of the inverse at a time
+_STRIP = 128  # items whose weights are multiplied at a time: they stay in the cache
 
 
 @dataclass(eq=False, kw_only=True)
@@ -137,11 +138,10 @@ class EASE(DenseRetriever):
         if self._users_of is None:
             self._users_of = self._items_of.T.tocsr()
         shared = history @ self._users_of  # (n, users): items in common
-        scores = np.empty((len(queries), weights.shape[1]), np.float32)
-        step = _COLUMNS if len(queries) > 1 else weights.shape[1]
-        for start in range(0, weights.shape[1], step):  # a strip of weights stays in the cache
-            some = slice(start, start + step)
-            scores[:, some] = shared @ np.ascontiguousarray(weights[:, some])
+        # (strips, n, 1, _STRIP): one line at a time, so its bits do not depend on the others
+        strips = np.matmul(shared.toarray()[:, None], weights[:, None])
+        scores = np.asarray(strips.swapaxes(0, 1).reshape(len(queries), -1), np.float32)
+        scores = scores[:, : self.n_items]
         line = np.repeat(np.arange(len(queries)), np.diff(history.indptr))
         # B has a zero diagonal
         scores[line, history.indices] -= history.data * self._own[history.indices]
@@ -163,7 +163,7 @@ class EASE(DenseRetriever):
         """Everything needed to answer.
 
         Returns:
-            Settings and weights: B, or the users' form of it.
+            Settings and weights: B, or the users' form of it in strips of items.
         """
         arrays: dict[str, NDArray[np.generic]] = {"weights": self._fitted()}
         if self._own is not None and self._items_of is not None:
@@ -193,7 +193,8 @@ class EASE(DenseRetriever):
             shares, items, offsets = (
                 np.asarray(state.arrays[name]) for name in ("shares", "items", "offsets")
             )
-            model._items_of = sp.csr_array((shares, items, offsets), shape=model._weights.shape)
+            shape = len(offsets) - 1, len(model._own)
+            model._items_of = sp.csr_array((shares, items, offsets), shape=shape)
         return model
 
     def _fit_by_items(self, matrix: sp.csr_array, ridges: NDArray[np.float64]) -> None:
@@ -216,7 +217,7 @@ class EASE(DenseRetriever):
             factor, even.toarray(), overwrite_b=True, check_finite=False
         )
         covered = even.multiply(solved).sum(axis=0).ravel()  # diag(X' M) = 1 - l2 diag(P)
-        self._weights = (solved / ((1 - covered) / roots)).astype(np.float32)
+        self._weights = _in_strips((solved / ((1 - covered) / roots)).astype(np.float32))
         self._own = (covered / (1 - covered)).astype(np.float32)
         even.data /= roots[even.indices]
         self._items_of = even.astype(np.float32)
@@ -224,13 +225,20 @@ class EASE(DenseRetriever):
     @property
     def n_items(self) -> int:
         """Width of the catalogue."""
-        return int(self._fitted().shape[1])
+        return int(self._fitted().shape[1] if self._own is None else len(self._own))
 
     def _fitted(self) -> NDArray[np.float32]:
         if self._weights is None:
             msg = "this EASE is not fitted; call fit(train) first"
             raise NotReadyError(msg)
         return self._weights
+
+
+def _in_strips(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    # (users, items) to (strips, users, _STRIP), the last one filled up with zeros
+    users, items = weights.shape
+    wide = np.pad(weights, ((0, 0), (0, -items % _STRIP)))
+    return np.ascontiguousarray(wide.reshape(users, -1, _STRIP).swapaxes(0, 1))
 
 
 def _inverse(gram: NDArray[np.float64]) -> NDArray[np.float64]:

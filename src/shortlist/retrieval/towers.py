@@ -142,6 +142,25 @@ class AnsweringTowers:
         vectors = self.user_head(pooled) if self.user_head is not None else pooled
         return (vectors / self.temperature).astype(np.float32)
 
+    def without_users(self, rows: NDArray[np.int64]) -> Self:
+        """Take the embeddings of users out.
+
+        Args:
+            rows: user rows, rising.
+
+        Returns:
+            Towers for the users who stay.
+        """
+        user, item = self.sides
+        table = self.tables["user"]
+        if user.has_id:
+            table = np.delete(table, rows, axis=0)
+        return replace(
+            self,
+            sides=(user.without_rows(len(rows)), item),
+            tables=self.tables | {"user": table},
+        )
+
     def state(self) -> State:
         """Everything needed to answer.
 

@@ -9,6 +9,7 @@ Someone whom training never saw has no id embedding. Where they bring a history,
 from the mean vector of those items by a ridge regression, fitted on the users of train.
 """
 
+from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -223,6 +224,19 @@ class TwoTower(TowerSettings):
     def item_vectors(self) -> NDArray[np.float32]:
         """(n_items, dim) float32."""
         return self._fitted().index.vectors
+
+    def without_users(self, rows: NDArray[np.int64]) -> Self:
+        """Take the embeddings of users out; what they taught the layers and items stays.
+
+        Args:
+            rows: user rows, rising.
+
+        Returns:
+            A fitted copy.
+        """
+        left = copy(self)
+        left._fit = self._fitted().without_users(rows)
+        return left
 
     def state(self) -> State:
         """Everything needed to answer.

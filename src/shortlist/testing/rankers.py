@@ -20,6 +20,7 @@ from shortlist.testing.asking import (
     through_bytes,
     world,
 )
+from shortlist.testing.forgetting import nothing_of_a_user_stays
 
 MakeRanker: TypeAlias = Callable[[], Ranker]
 
@@ -169,4 +170,5 @@ RANKER_CHECKS: tuple[Callable[[MakeRanker], None], ...] = (
     the_same_seed_ranks_with_the_same_bits,
     a_rankers_state_is_all_it_is,
     rankers_take_validation,
+    nothing_of_a_user_stays,
 )

@@ -27,6 +27,7 @@ from shortlist.testing.asking import (
     well_formed,
     world,
 )
+from shortlist.testing.forgetting import nothing_of_a_user_stays
 from shortlist.testing.worlds import checkerboard
 
 MakeRetriever: TypeAlias = Callable[[], Retriever]
@@ -343,5 +344,6 @@ RETRIEVER_CHECKS: tuple[Callable[[MakeRetriever], None], ...] = (
     similar_leaves_the_item_itself_out,
     a_single_row_is_enough,
     without_a_liked_row_it_says_so,
+    nothing_of_a_user_stays,
 )
 PERSONAL_CHECKS: tuple[Callable[[MakeRetriever], None], ...] = (the_checkerboard_is_solved,)

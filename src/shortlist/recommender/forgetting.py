@@ -1,0 +1,136 @@
+"""Forgetting people: out of ids, histories and columns, and out of every part that holds a line for each user.
+
+What many users taught together stays until the next training: item vectors, layers, similarities
+between items, counts.
+"""
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shortlist.data.snapshot import Snapshot
+from shortlist.data.states import without_users
+from shortlist.data.vocabulary import UserOrItemId, Vocabulary, id_series
+from shortlist.errors import BundleError
+from shortlist.recommender.bundle import load, save
+from shortlist.recommender.publishing import point_at, pointed_at, versions
+
+if TYPE_CHECKING:
+    from shortlist.recommender.recommender import Recommender
+
+
+def without_people(recommender: "Recommender", users: Iterable[UserOrItemId]) -> "Recommender":
+    """A recommender as if it had never held some people's ids, rows, columns and vectors.
+
+    They are answered as strangers from then on. Item vectors, layers, similarities and counts, which
+    many users taught together, stay as they are until the next training.
+
+    Args:
+        recommender: fitted; it is left as it is.
+        users: their ids; who is not known has nothing to be taken out.
+
+    Returns:
+        A fitted Recommender.
+    """
+    snapshot, growth = recommender.snapshot, recommender.growth
+    ids = id_series(list(users), name="user_id")
+    rows = np.unique(snapshot.user_vocabulary.rows(ids)).astype(np.int64)
+    rows = rows[rows >= 0]
+    fitted = rows if growth is None else rows[rows < growth.n_users]
+    *retrievers, fallback = without_users(
+        (*recommender.retrievers, recommender.fallback), fitted
+    )
+    rank = None
+    if recommender.rank is not None:
+        (rank,) = without_users((recommender.rank,), fitted)
+    return type(recommender).from_parts(
+        _snapshot_without(snapshot, rows, ids),
+        retrieve=retrievers,
+        rank=rank,
+        rules=recommender.rules,
+        fallback=fallback,
+        candidates=recommender.candidates,
+        name=recommender.name,
+        metrics=recommender.metrics,
+        rank_lists=recommender.rank_lists,
+        rerank=recommender.rerankers,
+        explore=recommender.explore,
+        growth=None
+        if growth is None
+        else replace(growth, n_users=growth.n_users - len(fitted)),
+    )
+
+
+def forget(path: str | Path, users: Iterable[UserOrItemId]) -> dict[str, str]:
+    """Take people out of every version of a bundle.
+
+    Each version from the first that holds one of them is written anew without them, in the same order;
+    CURRENT then names the new form of what it named, and the old versions are removed. Whoever has
+    the bundle open goes on with what is in memory until it is opened again. After a crash, call it
+    again: it finds what is left.
+
+    Args:
+        path: the bundle's folder.
+        users: their ids.
+
+    Returns:
+        Old name of a version -> its new name; empty where nobody was known.
+
+    Raises:
+        BundleError: a version cannot be read or written; the versions that hold the people are still
+            there.
+    """
+    path, wanted = Path(path), list(users)
+    held = versions(path)
+    first = next((n for n, name in enumerate(held) if _knows(path, name, wanted)), len(held))
+    current, renamed = pointed_at(path)[0], dict[str, str]()
+    for name in held[first:]:
+        clean = without_people(load(path, version=name), wanted)
+        renamed[name] = save(clean, path, current=False).name
+    if not renamed:
+        return {}
+    if current in renamed:
+        point_at(path, renamed[current])
+    try:
+        for name in renamed:
+            shutil.rmtree(path / "versions" / name)
+    except OSError as error:
+        msg = f"{path} was written anew without them, but an old version cannot be removed ({error}). Remove {sorted(renamed)} from its versions by hand"
+        raise BundleError(msg) from error
+    return renamed
+
+
+def _knows(path: Path, name: str, users: list[UserOrItemId]) -> bool:
+    snapshot = load(path, version=name).snapshot
+    ids = id_series(users, name="user_id")
+    told = (
+        pl.Series("user_id", [], ids.dtype)
+        if snapshot.users is None
+        else snapshot.users["user_id"]
+    )
+    return bool(
+        (snapshot.user_vocabulary.rows(ids) >= 0).any()
+        or (Vocabulary(told.unique(), name="user_id").rows(ids) >= 0).any()
+    )
+
+
+def _snapshot_without(snapshot: Snapshot, rows: NDArray[np.int64], ids: pl.Series) -> Snapshot:
+    known = snapshot.user_vocabulary.ids
+    stay = np.setdiff1d(np.arange(len(known)), rows).astype(np.int32)
+    users = snapshot.users
+    if users is not None:
+        users = users.filter(
+            ~users["user_id"].cast(pl.String).is_in(ids.cast(pl.String).to_list())
+        )
+    return replace(
+        snapshot,
+        user_vocabulary=Vocabulary(known[stay], name="user_id"),
+        histories=snapshot.histories.of_users(stay),
+        users=users,
+    )
