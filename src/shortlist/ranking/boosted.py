@@ -41,8 +41,8 @@ class Boosted(ListModel):
 
     name: ClassVar[str] = "boosted"
 
-    trees: int = 100
-    learning_rate: float = 0.08
+    trees: int = 60
+    learning_rate: float = 0.12
     leaves: int = 15
     least: int = 50
     l2: float = 10.0

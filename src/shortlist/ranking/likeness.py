@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from shortlist.data.interactions import Interactions
 from shortlist.data.ragged import binary_matrix
 
-_NEAREST = 200
+NEAREST = 200
 _LATEST = 300  # rows of one user that are paired: pairs grow with the square
 _STEPS = 3  # how far ahead "soon after" reaches
 _ITEMS = 512  # lines of the product at a time
@@ -78,7 +78,7 @@ def _nearest(counts: sp.csr_array, norms: NDArray[np.float64], start: int) -> sp
     order = np.lexsort((column, -value, line))
     held = np.bincount(line, minlength=counts.shape[0])
     place = np.arange(len(line)) - np.repeat(np.cumsum(held) - held, held)
-    best = np.sort(order[place < _NEAREST])
+    best = np.sort(order[place < NEAREST])
     found = sp.csr_array(
         (value[best].astype(np.float32), (line[best], column[best])), shape=counts.shape
     )

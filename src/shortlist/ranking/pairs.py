@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import Json
 from shortlist.data.queries import Queries
-from shortlist.data.ragged import beside
+from shortlist.data.ragged import beside, take_lines
 from shortlist.data.topk import Candidates
 from shortlist.ranking.columns import Columns
-from shortlist.ranking.likeness import following, together
+from shortlist.ranking.likeness import NEAREST, following, together
 
 _log = logging.getLogger(__name__)
 _DAY = 86_400.0
@@ -144,7 +144,7 @@ class PairFeatures:
         n, m = candidates.rows.shape
         self._warn_of_missing(queries, candidates.sources)
         values = np.zeros((n, m, len(self.names)), np.float32)
-        step = max(1, _CELLS // max(1, len(_WINDOWS) * self.near.shape[1]))
+        step = max(1, _CELLS // (self.near.shape[0] + 2 * NEAREST * _WINDOWS[-1]))
         at = 2 * len(self.sources)
         self._proposals(candidates, values)
         for start in range(0, n if m else 0, step):
@@ -225,29 +225,27 @@ class PairFeatures:
         self, queries: Queries, rows: NDArray[np.int32], values: NDArray[np.float32]
     ) -> None:
         # sums of likeness over the last 1, 3 and 10 liked items, into the first columns of values
-        n, n_items, windows = len(queries), self.near.shape[0], len(_WINDOWS)
-        at = np.flatnonzero(queries.history_liked)
-        ends = np.cumsum(queries.liked_counts)
+        (n, m), n_items, windows = rows.shape, self.near.shape[0], len(_WINDOWS)
+        lines = np.arange(n)[:, None]
+        place = np.full((n, n_items + 1), -1, np.int32)  # of an item among the candidates
+        place[lines, rows] = np.arange(m)
+        liked = np.flatnonzero(queries.history_liked)
         asker = np.repeat(np.arange(n), queries.liked_counts)
-        back = ends[asker] - np.arange(len(at))  # 1 is the last
+        back = np.cumsum(queries.liked_counts)[asker] - np.arange(len(liked))  # 1 is the last
         late = back <= _WINDOWS[-1]
-        item = queries.history_rows[at][late]
-        window = np.searchsorted(_WINDOWS, back[late])
-        last = sp.csr_array(
-            (np.ones(len(item), np.float32), (asker[late] * windows + window, item)),
-            shape=(n * windows, n_items),
-        )
-        sums = (last @ self.near).toarray().reshape(n, windows, 2, n_items)
-        wanted = np.broadcast_to(
-            np.maximum(rows, 0)[:, None, None], (n, windows, 2, rows.shape[1])
-        )
-        found = np.cumsum(
-            np.take_along_axis(sums, wanted, axis=3), axis=1
-        )  # (n, windows, 2, m)
-        found *= (rows >= 0)[:, None, None]
-        for kind in range(2):
-            for w in range(windows):
-                values[:, :, kind * windows + w] = found[:, w, kind]
+        first = asker[late] * 2 * windows + np.searchsorted(_WINDOWS, back[late])
+        at, offsets = take_lines(self.near.indptr, queries.history_rows[liked[late]])
+        lengths = np.diff(offsets)
+        column = self.near.indices[at]
+        item = np.where(column < n_items, column, column - n_items)
+        to = place.ravel()[np.repeat(asker[late] * (n_items + 1), lengths) + item]
+        hit = np.flatnonzero(to >= 0)
+        kind = column[hit] >= n_items
+        cell = (np.repeat(first, lengths)[hit] + kind * windows) * m + to[hit]
+        sums = np.bincount(cell, self.near.data[at[hit]], minlength=n * 2 * windows * m)
+        sums = np.cumsum(sums.reshape(n, 2, windows, m), axis=2).reshape(n, -1, m)
+        own = place[lines, rows]  # an item may stand twice
+        values[:, :, : 2 * windows] = sums[lines, :, own]
 
     def _distances(
         self, queries: Queries, rows: NDArray[np.int32], values: NDArray[np.float32], at: int
@@ -260,9 +258,10 @@ class PairFeatures:
         held = sp.csr_array((ones, queries.history_rows[liked], offsets), shape=shape)
         for lines in self.tags:
             mix = (held @ lines) / counts[:, None]  # (n, t)
-            total = values[:, :, at]
+            total = np.zeros(rows.shape, np.float32)
             for tag in range(lines.shape[1]):  # in order: the same bits whatever the batch
                 total += mix[:, tag, None] * lines[:, tag][rows]
+            values[:, :, at] = total
             at += 1
         first = len(_OF_ITEM)
         numbers = self.items[:, first : first + len(self.item.numbers)]

@@ -54,7 +54,6 @@ class EASE(DenseRetriever):
     _weights: NDArray[np.float32] | None = field(init=False, repr=False, default=None)
     _own: NDArray[np.float32] | None = field(init=False, repr=False, default=None)
     _items_of: sp.csr_array | None = field(init=False, repr=False, default=None)
-    _users_of: sp.csr_array | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         """Check the settings.
@@ -107,7 +106,6 @@ class EASE(DenseRetriever):
             self._fit_by_users(matrix, ridges)
         else:
             self._fit_by_items(matrix, ridges)
-        self._users_of = None
         return self
 
     def knows(self, queries: Queries) -> NDArray[np.bool_]:
@@ -135,11 +133,9 @@ class EASE(DenseRetriever):
         # sparse times dense adds line by line, in order: the same bits whatever stands beside it
         if self._items_of is None or self._own is None:
             return np.asarray(history @ weights, np.float32)
-        if self._users_of is None:
-            self._users_of = self._items_of.T.tocsr()
-        shared = history @ self._users_of  # (n, users): items in common
+        shared = self._items_of @ history.T.toarray()  # (users, n): items in common
         # (strips, n, 1, _STRIP): one line at a time, so its bits do not depend on the others
-        strips = np.matmul(shared.toarray()[:, None], weights[:, None])
+        strips = np.matmul(shared.T[:, None].copy(), weights[:, None])
         scores = np.asarray(strips.swapaxes(0, 1).reshape(len(queries), -1), np.float32)
         scores = scores[:, : self.n_items]
         line = np.repeat(np.arange(len(queries)), np.diff(history.indptr))
