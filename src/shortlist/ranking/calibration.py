@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
 import numpy as np
-import scipy.optimize
+import scipy
 from numpy.typing import NDArray
 
 from shortlist.errors import ConfigError, DataError

@@ -14,7 +14,6 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.sparse.linalg import svds
 
 from shortlist.ranking.moods import MoodSampler
 
@@ -60,6 +59,8 @@ class Coordinates:
             left, lengths, right = np.linalg.svd(lines.toarray(), full_matrices=False)
             left, lengths, right = left[:, :rank], lengths[:rank], right[:rank]
         else:
+            from scipy.sparse.linalg import svds  # slow to import, and only fitting needs it
+
             start = np.ones(least)  # not drawn: the same bits each time
             left, lengths, right = svds(lines.astype(np.float64), k=rank, v0=start)
         real = lengths > 1e-6 * lengths.max()

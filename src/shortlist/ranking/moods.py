@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.linalg import lapack
 
 from shortlist.data.ragged import take_lines
 
@@ -134,9 +134,11 @@ class _Scale:
         # a draw, and what is expected of it
         band = np.zeros((2, len(total)))  # lower band: the diagonal, then what stands below it
         band[0], band[1, :-1] = self.diagonal / variance + seen, self.beside / variance
-        factor, _ = lapack.dpbtrf(band, lower=1)
-        mean, _ = lapack.dpbtrs(factor, total, lower=1)
-        noise, _ = lapack.dtbtrs(factor, rng.normal(size=len(total)), uplo="L", trans="T")
+        factor, _ = scipy.linalg.lapack.dpbtrf(band, lower=1)
+        mean, _ = scipy.linalg.lapack.dpbtrs(factor, total, lower=1)
+        noise, _ = scipy.linalg.lapack.dtbtrs(
+            factor, rng.normal(size=len(total)), uplo="L", trans="T"
+        )
         return mean.ravel() + noise.ravel(), mean.ravel()
 
     def energy(self, lean: NDArray[np.float64]) -> float:

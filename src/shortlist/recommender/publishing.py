@@ -153,6 +153,42 @@ def _name_it(path: Path, version: str, manifest: bytes, made: "_Made") -> None:
         _log.warning("%s is published, but could not be flushed to disk: %s", path, error)
 
 
+def name_current(path: Path, version: str | None = None) -> str:
+    """Name another version in CURRENT: readers go back to it, or forward again.
+
+    Args:
+        path: the bundle's folder.
+        version: such as ``"0002"``; None for the one before the current.
+
+    Returns:
+        The version named.
+
+    Raises:
+        BundleError: there is no such version, or CURRENT cannot be written.
+    """
+    try:
+        there = sorted(
+            one.name for one in (path / "versions").iterdir() if VERSION.fullmatch(one.name)
+        )
+        if version is None:
+            current = (path / "CURRENT").read_text("ascii").partition(" ")[0]
+            version = max(
+                (one for one in there if int(one) < int(current)), key=int, default="none"
+            )
+        if version not in there:
+            msg = f"{path} has no version {version}; it has {there}"
+            raise BundleError(msg)
+        manifest = (path / "versions" / version / "manifest.json").read_bytes()
+        pointer = path / f".CURRENT-{uuid.uuid4().hex}"
+        write_file(pointer, f"{version} {hashlib.sha256(manifest).hexdigest()}\n".encode())
+        pointer.replace(path / "CURRENT")
+        flush_folder(path)
+    except (OSError, ValueError) as error:
+        msg = f"{path} cannot be turned to another version: {error}. Check the folder's permissions"
+        raise BundleError(msg) from error
+    return version
+
+
 @dataclass
 class _Made:
     """What a publication has put on the disk so far."""

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainc, betaincinv
 
 from shortlist.data.protocols import Json
 from shortlist.data.queries import Queries
@@ -125,9 +125,11 @@ def best_of(likes: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
     """
     a, b = np.asarray(likes, np.float64), np.asarray(others, np.float64)
     steps = np.unique(
-        np.concatenate([[0.0, 1.0], betaincinv(a[:, None], b[:, None], _LEVELS).ravel()])
+        np.concatenate(
+            [[0.0, 1.0], scipy.special.betaincinv(a[:, None], b[:, None], _LEVELS).ravel()]
+        )
     )
-    below = betainc(a[:, None], b[:, None], steps)  # (m, steps): F_i
+    below = scipy.special.betainc(a[:, None], b[:, None], steps)  # (m, steps): F_i
     middle = np.log(np.maximum((below[:, 1:] + below[:, :-1]) / 2, 1e-300))
     others_below = np.exp(middle.sum(axis=0) - middle)  # (m, steps - 1)
     chances = (np.diff(below, axis=1) * others_below).sum(axis=1)

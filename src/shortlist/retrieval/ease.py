@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import numpy as np
-import scipy.linalg
+import scipy
 import scipy.sparse as sp
 from numpy.typing import NDArray
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.linalg import lapack
 
 from shortlist.errors import ConfigError
 
@@ -108,7 +108,7 @@ def solve(system: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np
     Raises:
         ConfigError: A is singular in float32.
     """
-    _, solution, wrong = lapack.sposv(system.T, right, overwrite_a=True)
+    _, solution, wrong = scipy.linalg.lapack.sposv(system.T, right, overwrite_a=True)
     if wrong:
         msg = "the regression of a user or an item is singular in float32; raise l2"
         raise ConfigError(msg)

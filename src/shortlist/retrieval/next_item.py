@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, fields
 from typing import ClassVar, Self
 
 import numpy as np
-import scipy.linalg
+import scipy
 from numpy.typing import NDArray
 
 from shortlist.data.interactions import Interactions

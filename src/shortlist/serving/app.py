@@ -7,10 +7,12 @@ from importlib.resources import files
 from typing import Any
 
 from shortlist.serving import logs, wire
-from shortlist.serving.handlers import Handlers
+from shortlist.serving.answers import Answers
 from shortlist.serving.http import JSON, Request, Response, Route, Router, decoded
 from shortlist.serving.inference import Inference
+from shortlist.serving.keeping import Keeping
 from shortlist.serving.openapi import document
+from shortlist.serving.operating import Operating
 from shortlist.serving.refusals import Refused
 from shortlist.serving.security import HEADERS, PAGE_POLICY, Guard, read_keys
 from shortlist.serving.service import Service
@@ -39,9 +41,9 @@ class App:
         self.service = service
         settings = service.settings
         self._guard = Guard(read_keys(settings.keys), settings.rate)
+        parts = (Answers, Keeping, Operating, Inference)
         routes = (
-            *Handlers(service).routes(),
-            *Inference(service).routes(),
+            *(route for part in parts for route in part(service).routes()),
             Route("GET", "/openapi.json", self._openapi, "This document", scope=None),
         )
         self._router = Router((*routes, *_page_routes()))

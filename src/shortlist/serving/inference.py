@@ -1,104 +1,28 @@
 """Two public protocols, so that existing clients work: Open Inference Protocol v2, and the REST form of TensorFlow Serving."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 
 from shortlist.serving.asking import Question, Reply
 from shortlist.serving.http import Request, Response, Route, ok
 from shortlist.serving.refusals import Refused
 from shortlist.serving.service import Service
-
-_MOST = 256  # askers in one request
-
-
-class Tensor(Struct, kw_only=True):
-    """A named array: ``user_id`` (BYTES) and ``k`` (INT64) go in, ``item_id`` and ``score`` come out."""
-
-    name: Annotated[str, Meta(max_length=64)]
-    shape: Annotated[list[Annotated[int, Meta(ge=0, le=1_000_000)]], Meta(max_length=8)]
-    datatype: Annotated[str, Meta(max_length=16)]
-    data: Annotated[list[Any], Meta(max_length=300_000)]
-    parameters: dict[str, Any] | UnsetType = UNSET
-
-
-class InferRequest(Struct, kw_only=True):
-    """A request of the Open Inference Protocol."""
-
-    inputs: Annotated[list[Tensor], Meta(min_length=1, max_length=8)]
-    id: Annotated[str, Meta(max_length=128)] | UnsetType = UNSET
-    parameters: dict[str, Any] | UnsetType = UNSET
-    outputs: list[dict[str, Any]] | UnsetType = UNSET
-
-
-class InferAnswer(Struct, kw_only=True):
-    """An answer of the Open Inference Protocol; empty places have the id ``""`` and the score 0."""
-
-    model_name: str
-    model_version: str
-    outputs: list[Tensor]
-    id: str | UnsetType = UNSET
-
-
-class TensorKind(Struct):
-    """What a tensor holds; -1 is any length."""
-
-    name: str
-    datatype: str
-    shape: list[int]
-
-
-class ModelMetadata(Struct):
-    """What a model reads and answers."""
-
-    name: str
-    versions: list[str]
-    platform: str
-    inputs: list[TensorKind]
-    outputs: list[TensorKind]
-
-
-class ServerMetadata(Struct):
-    """What serves."""
-
-    name: str
-    version: str
-    extensions: list[str]
-
-
-class ServerLive(Struct):
-    """Whether the server lives."""
-
-    live: bool
-
-
-class Ready(Struct):
-    """Whether something is ready."""
-
-    ready: bool
-
-
-class ModelReady(Struct):
-    """Whether a model is ready."""
-
-    name: str
-    ready: bool
-
-
-class PredictRequest(Struct, kw_only=True):
-    """A request of TensorFlow Serving: ``instances`` are ids, or objects with ``user_id`` and ``k``."""
-
-    instances: Annotated[list[Any], Meta(max_length=_MOST)] | UnsetType = UNSET
-    inputs: Any = UNSET
-    signature_name: str | UnsetType = UNSET
-
-
-class PredictAnswer(Struct, kw_only=True):
-    """An answer of TensorFlow Serving: ``predictions`` by row, or ``outputs`` by column."""
-
-    predictions: list[dict[str, Any]] | UnsetType = UNSET
-    outputs: dict[str, Any] | UnsetType = UNSET
+from shortlist.serving.tensors import (
+    MOST,
+    InferAnswer,
+    InferRequest,
+    ModelMetadata,
+    ModelReady,
+    PredictAnswer,
+    PredictRequest,
+    Ready,
+    ServerLive,
+    ServerMetadata,
+    Tensor,
+    TensorKind,
+)
 
 
 class Inference:
@@ -209,7 +133,7 @@ class Inference:
         name, given = self._named(request), {one.name: one for one in asked.inputs}
         if not set(given) <= {"user_id", "k"} or "user_id" not in given:
             raise Refused(422, "invalid_request", "inputs are user_id, and k if wanted")
-        users = _flat(given["user_id"], "BYTES", _MOST)
+        users = _flat(given["user_id"], "BYTES", MOST)
         k = _flat(given["k"], "INT64", 1)[0] if "k" in given else 10
         replies = await self._asked([{"user_id": one, "k": k} for one in users])
         rows = [[str(reply.running.item_ids[row]) for row in reply.rows] for reply in replies]
@@ -352,8 +276,8 @@ def _of_columns(inputs: Any) -> list[Any]:
                 "inputs are a list of ids, or an object with user_id (a list) and k",
             )
         inputs = [{"user_id": one, "k": k} for one in users]
-    if not isinstance(inputs, list) or len(inputs) > _MOST:
-        raise Refused(422, "invalid_request", f"inputs are a list of at most {_MOST} ids")
+    if not isinstance(inputs, list) or len(inputs) > MOST:
+        raise Refused(422, "invalid_request", f"inputs are a list of at most {MOST} ids")
     return inputs
 
 

@@ -8,15 +8,17 @@ from importlib.metadata import version as package_version
 from typing import Any, TypeVar
 
 from shortlist.errors import ShortlistError
+from shortlist.recommender.publishing import name_current
 from shortlist.serving import logs
 from shortlist.serving.answering import Batcher
 from shortlist.serving.asking import Question, Reply, answer_batch
 from shortlist.serving.committing import Committer
 from shortlist.serving.events import Kept, SqliteStore, Store, StoreFull
 from shortlist.serving.metrics import Metrics, resident_bytes
+from shortlist.serving.opening import grown, open_running, pointer_of
 from shortlist.serving.overlay import Overlay
 from shortlist.serving.refusals import DiskFull, Overloaded, Refused, TooSlow
-from shortlist.serving.running import Running, grown, open_running, pointer_of
+from shortlist.serving.running import Running
 from shortlist.serving.settings import Settings
 
 Made = TypeVar("Made")
@@ -42,6 +44,7 @@ class Service:
 
     def __init__(self, settings: Settings, store: Store | None = None) -> None:
         self.settings = settings
+        pointer_of(settings.bundle_path)  # before a folder is made beside what is no bundle
         self.store = SqliteStore(settings.state_path) if store is None else store
         self.running, refused = open_running(settings.bundle_path, self.store.items())
         _tell_refused(refused)
@@ -216,6 +219,23 @@ class Service:
         self.metrics.reloads["done"] += 1
         logs.say("reloaded", version=made.version, before=before.version)
         return made.pointer != before.pointer
+
+    async def rollback(self, version: str | None) -> None:
+        """Name another version of the bundle as its current one, and take it.
+
+        Args:
+            version: such as ``"0002"``; None for the one before the current.
+
+        Raises:
+            ShortlistError: there is none, or it cannot be trusted; the one before is current again.
+        """
+        path, before = self.running.path, self.running.version
+        await self.slowly(lambda: name_current(path, version))
+        try:
+            await self.reload()
+        except ShortlistError:
+            await self.slowly(lambda: name_current(path, before))
+            raise
 
     async def swap(self, made: Running) -> None:
         """Let another recommender answer. Batches under way are finished by the old one.

@@ -1,0 +1,130 @@
+"""Routes for whoever runs the service."""
+
+from shortlist.errors import ShortlistError
+from shortlist.serving import wire
+from shortlist.serving.http import Request, Response, Route, ok
+from shortlist.serving.refusals import Refused
+from shortlist.serving.service import Service
+
+
+class Operating:
+    """Health, counts, versions.
+
+    Args:
+        service: behind them.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def routes(self) -> tuple[Route, ...]:
+        """All of them.
+
+        Returns:
+            Routes.
+        """
+        return (
+            Route("GET", "/health/live", self.live, "Whether the process lives", scope=None,
+                  answer=wire.Health),
+            Route("GET", "/health/ready", self.is_ready, "Whether requests are answered",
+                  scope=None, answer=wire.Health),
+            Route("GET", "/metrics", self.metrics, "Counts and times for Prometheus"),
+            Route("GET", "/version", self.version, "What answers", answer=wire.Version),
+            Route("POST", "/admin/reload", self.reload, "Take the bundle's current version",
+                  scope="admin", answer=wire.Version, refuses=(409,)),
+            Route("POST", "/admin/rollback", self.rollback, "Go back to another version",
+                  scope="admin", body=wire.Rollback, answer=wire.Version, refuses=(409,)),
+        )  # fmt: skip
+
+    async def rollback(self, request: Request, asked: wire.Rollback) -> Response:
+        """Go back to another version of the bundle; it stays the current one for everybody.
+
+        Args:
+            request: is answered with what answers then.
+            asked: the body.
+
+        Returns:
+            Version.
+
+        Raises:
+            Refused: there is no such version, or it cannot be trusted.
+        """
+        try:
+            await self._service.rollback(asked.version)
+        except ShortlistError:
+            raise Refused(
+                409, "bad_bundle", "there is no such version, or it cannot be trusted"
+            ) from None
+        return await self.version(request)
+
+    async def live(self, _: Request) -> Response:
+        """The process lives.
+
+        Returns:
+            Health.
+        """
+        return ok(wire.Health("live"))
+
+    async def is_ready(self, _: Request) -> Response:
+        """Whether requests are answered.
+
+        Returns:
+            Health, with 503 where they are not.
+        """
+        if self._service.ready:
+            return ok(wire.Health("ready"))
+        return ok(wire.Health("stopping"), 503)
+
+    async def metrics(self, _: Request) -> Response:
+        """Counts and times.
+
+        Returns:
+            Text for Prometheus.
+        """
+        service = self._service
+        text = service.metrics.text(service.gauges(), service.running.version)
+        return Response(text.encode(), kind="text/plain; version=0.0.4; charset=utf-8")
+
+    async def version(self, _: Request) -> Response:
+        """What answers.
+
+        Returns:
+            Version.
+        """
+        service, running = self._service, self._service.running
+        return ok(
+            wire.Version(
+                service.package,
+                running.recommender.name,
+                service.settings.model_name,
+                running.version,
+                running.loaded,
+                running.snapshot.n_users,
+                running.snapshot.n_items,
+                None
+                if service.reload_error is None
+                else "the last bundle offered was refused; the log says why",
+            )
+        )
+
+    async def reload(self, request: Request) -> Response:
+        """Take the bundle's current version.
+
+        Args:
+            request: without a body.
+
+        Returns:
+            Version.
+
+        Raises:
+            Refused: the bundle cannot be trusted; the old one goes on answering.
+        """
+        try:
+            await self._service.reload()
+        except ShortlistError:
+            raise Refused(
+                409,
+                "bad_bundle",
+                "the bundle was not taken, the one before goes on answering; the log says why",
+            ) from None
+        return await self.version(request)

@@ -1,0 +1,95 @@
+"""The types of the two public protocols."""
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+MOST = 256  # askers in one request
+
+
+class Tensor(Struct, kw_only=True):
+    """A named array: ``user_id`` (BYTES) and ``k`` (INT64) go in, ``item_id`` and ``score`` come out."""
+
+    name: Annotated[str, Meta(max_length=64)]
+    shape: Annotated[list[Annotated[int, Meta(ge=0, le=1_000_000)]], Meta(max_length=8)]
+    datatype: Annotated[str, Meta(max_length=16)]
+    data: Annotated[list[Any], Meta(max_length=300_000)]
+    parameters: dict[str, Any] | UnsetType = UNSET
+
+
+class InferRequest(Struct, kw_only=True):
+    """A request of the Open Inference Protocol."""
+
+    inputs: Annotated[list[Tensor], Meta(min_length=1, max_length=8)]
+    id: Annotated[str, Meta(max_length=128)] | UnsetType = UNSET
+    parameters: dict[str, Any] | UnsetType = UNSET
+    outputs: list[dict[str, Any]] | UnsetType = UNSET
+
+
+class InferAnswer(Struct, kw_only=True):
+    """An answer of the Open Inference Protocol; empty places have the id ``""`` and the score 0."""
+
+    model_name: str
+    model_version: str
+    outputs: list[Tensor]
+    id: str | UnsetType = UNSET
+
+
+class TensorKind(Struct):
+    """What a tensor holds; -1 is any length."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(Struct):
+    """What a model reads and answers."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorKind]
+    outputs: list[TensorKind]
+
+
+class ServerMetadata(Struct):
+    """What serves."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class ServerLive(Struct):
+    """Whether the server lives."""
+
+    live: bool
+
+
+class Ready(Struct):
+    """Whether something is ready."""
+
+    ready: bool
+
+
+class ModelReady(Struct):
+    """Whether a model is ready."""
+
+    name: str
+    ready: bool
+
+
+class PredictRequest(Struct, kw_only=True):
+    """A request of TensorFlow Serving: ``instances`` are ids, or objects with ``user_id`` and ``k``."""
+
+    instances: Annotated[list[Any], Meta(max_length=MOST)] | UnsetType = UNSET
+    inputs: Any = UNSET
+    signature_name: str | UnsetType = UNSET
+
+
+class PredictAnswer(Struct, kw_only=True):
+    """An answer of TensorFlow Serving: ``predictions`` by row, or ``outputs`` by column."""
+
+    predictions: list[dict[str, Any]] | UnsetType = UNSET
+    outputs: dict[str, Any] | UnsetType = UNSET

@@ -1,0 +1,115 @@
+"""The process from outside: started, asked over a socket, killed, drained."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("uvicorn", reason="the extra serve is not installed")
+
+
+class Process:
+    """A service in a process of its own."""
+
+    def __init__(self, bundle: Path, *flags: str, **environment: str) -> None:
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", "shortlist", "serve", str(bundle), "--port", "0", *flags],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
+        )
+        assert self.popen.stderr is not None
+        self.lines = self.popen.stderr
+        self.started = json.loads(self.lines.readline())
+        assert self.started["event"] == "ready", self.started
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.started["port"], timeout=20)
+        with contextlib.closing(connection):
+            content = None if body is None else json.dumps(body)
+            connection.request(
+                method, path, content, {"content-type": "application/json", **headers}
+            )
+            told = connection.getresponse()
+            text = told.read()
+            return told.status, json.loads(text) if text else None
+
+
+@pytest.fixture
+def process(bundle: Path) -> Iterator[Process]:
+    started = Process(bundle)
+    with started.popen:
+        yield started
+        started.popen.kill()
+
+
+def test_a_killed_service_remembers_what_it_acknowledged(
+    process: Process, bundle: Path
+) -> None:
+    event = {"event": "watch", "user_id": "fresh", "item_id": "i4", "event_id": "e1"}
+    status, kept = process.ask("POST", "/events", {"events": [event]})
+    assert (status, kept["accepted"]) == (200, 1)
+    process.popen.kill()
+    process.popen.wait()
+    again = Process(bundle)
+    with again.popen:
+        assert again.ask("GET", "/users/fresh/history")[1]["total"] == 1
+        assert not again.ask("POST", "/recommend", {"user_id": "fresh"})[1]["fallback"]
+        again.popen.send_signal(signal.SIGTERM)
+        lines = [json.loads(line)["event"] for line in again.lines]
+        assert again.popen.wait(20) == 0
+    assert lines[-2:] == ["stopping", "stopped"]
+
+
+def test_requests_and_logs_carry_one_id_and_no_secret(bundle: Path) -> None:
+    import hashlib
+
+    digest = hashlib.sha256(b"the-secret-key").hexdigest()
+    started = Process(bundle, SHORTLIST_KEYS=f"me:read:{digest}")
+    with started.popen:
+        assert started.ask("POST", "/recommend", {"user_id": "u1"})[0] == 401
+        headers = {"authorization": "Bearer the-secret-key", "x-request-id": "abc-1"}
+        assert started.ask("POST", "/recommend", {"user_id": "u1"}, **headers)[0] == 200
+        assert started.ask("POST", "/events", {"events": []}, **headers)[0] == 403
+        assert started.ask("GET", "/health/ready")[0] == 200
+        started.popen.terminate()
+        logged = started.lines.read()
+    assert "the-secret-key" not in logged
+    assert digest not in logged
+    asked = [json.loads(line) for line in logged.splitlines()]
+    named = [one for one in asked if one.get("request_id") == "abc-1"]
+    assert [(one["route"], one["status"]) for one in named] == [
+        ("/recommend", 200),
+        ("/events", 403),
+    ]
+
+
+@pytest.mark.parametrize("wrong", ["port", "bundle", "open"])
+def test_what_cannot_start_says_why_in_one_line(bundle: Path, wrong: str) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        flags = {
+            "port": [str(bundle), "--port", str(held.getsockname()[1])],
+            "bundle": [str(bundle / "nowhere"), "--port", "0"],
+            "open": [str(bundle), "--host", "0.0.0.0"],
+        }[wrong]
+        told = subprocess.run(
+            [sys.executable, "-m", "shortlist", "serve", *flags],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert told.returncode == 2
+    assert told.stderr.startswith("error: ")
+    assert len(told.stderr.splitlines()) == 1
