@@ -75,7 +75,9 @@ class Answers:
             )
         )
         running = reply.running
-        self._service.metrics.answers[running.version, reply.fallback] += 1
+        metrics, ids = self._service.metrics, running.item_ids
+        metrics.answers[running.version, reply.fallback] += 1
+        metrics.shown.update([ids[row] for row in reply.rows])
         return ok(
             wire.Shortlist(
                 _places(reply),

@@ -2,32 +2,23 @@
 
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from importlib.resources import files
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from shortlist.serving import logs, wire
+from shortlist.serving import logs, page, wire
 from shortlist.serving.answers import Answers
 from shortlist.serving.http import JSON, Request, Response, Route, Router, decoded
 from shortlist.serving.inference import Inference
+from shortlist.serving.insight import Insight
 from shortlist.serving.keeping import Keeping
 from shortlist.serving.openapi import document
 from shortlist.serving.operating import Operating
 from shortlist.serving.refusals import Refused
-from shortlist.serving.security import HEADERS, PAGE_POLICY, Guard, read_keys
+from shortlist.serving.security import HEADERS, Guard, read_keys
 from shortlist.serving.service import Service
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-_KINDS = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".ico": "image/x-icon",
-    ".woff2": "font/woff2",
-}
 
 
 class App:
@@ -41,12 +32,12 @@ class App:
         self.service = service
         settings = service.settings
         self._guard = Guard(read_keys(settings.keys), settings.rate)
-        parts = (Answers, Keeping, Operating, Inference)
+        parts = (Answers, Keeping, Operating, Insight, Inference)
         routes = (
             *(route for part in parts for route in part(service).routes()),
             Route("GET", "/openapi.json", self._openapi, "This document", scope=None),
         )
-        self._router = Router((*routes, *_page_routes()))
+        self._router = Router((*routes, *page.routes()))
         self._document = wire.encoder.encode(document(routes, keys=bool(settings.keys)))
         self._origins = {origin.encode() for origin in settings.cors}
         self._access, self._largest = settings.access_log, settings.body_bytes
@@ -224,23 +215,3 @@ def _place_of(error: Exception) -> str:
     while last is not None and last.tb_next is not None:
         last = last.tb_next
     return "-" if last is None else f"{last.tb_frame.f_code.co_filename}:{last.tb_lineno}"
-
-
-def _page_routes() -> Iterable[Route]:
-    # what stands in the folder page/: index.html at /, everything else under /page/
-    folder = files("shortlist.serving") / "page"
-    if not folder.is_dir():
-        return
-    for file in sorted(folder.iterdir(), key=lambda one: one.name):
-        kind = _KINDS.get("." + file.name.rpartition(".")[2])
-        if kind is None or not file.is_file():
-            continue
-        path = "/" if file.name == "index.html" else f"/page/{file.name}"
-        yield Route("GET", path, _shows(file.read_bytes(), kind), "The page", scope=None)
-
-
-def _shows(content: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:
-    async def show(_: Request) -> Response:
-        return Response(content, kind=kind, headers=[PAGE_POLICY])
-
-    return show

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
@@ -59,6 +59,7 @@ class Metrics:
         self.events: Counter[str] = Counter()
         self.answers: Counter[tuple[str, bool]] = Counter()
         self.reloads: Counter[str] = Counter()
+        self.shown: Counter[str | int] = Counter()  # shortlists by item
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request.
@@ -72,7 +73,7 @@ class Metrics:
         self.requests[route, method, status] += 1
         held = self.seconds.get(route)
         if held is None:
-            held = self.seconds[route] = Histogram(_SECONDS)
+            held = self.seconds[route] = Histogram(SECONDS)
         held.observe(seconds)
 
     def text(self, gauges: Mapping[str, float], version: str) -> str:

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,7 @@ def open_running(path: Path, new_items: Sequence[tuple[str, str]]) -> tuple[Runn
         pointer,
         int(manifest.get("events_through") or 0),
         datetime.now(UTC).isoformat(timespec="seconds"),
+        str(manifest["created"]),
     )
     return grown(running, new_items)
 
@@ -94,17 +96,7 @@ def grown(running: Running, new_items: Sequence[tuple[str, str]]) -> tuple[Runni
                 made = _with(made, [one])
             except ShortlistError:
                 refused.append(one[0])
-    return (
-        Running(
-            made,
-            running.path,
-            running.version,
-            running.pointer,
-            running.through,
-            running.loaded,
-        ),
-        refused,
-    )
+    return replace(running, recommender=made), refused
 
 
 def _with(recommender: Recommender, new: Sequence[tuple[str, str]]) -> Recommender:

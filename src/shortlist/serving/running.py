@@ -35,6 +35,7 @@ class Running:
         pointer: what CURRENT said.
         through: the last event (its ``seq``) that the bundle was trained on; later ones overlay it.
         loaded: when, ISO.
+        created: when the bundle was written, ISO.
     """
 
     recommender: Recommender
@@ -43,6 +44,7 @@ class Running:
     pointer: str
     through: int
     loaded: str
+    created: str
 
     @property
     def snapshot(self) -> Snapshot:
