@@ -107,7 +107,7 @@ class Asking:
         """(n, h + 1) bool: the latest entry of each item that a guest brings."""
         net = self.net
 
-        def marked() -> str:
+        def marked() -> list[str]:
             shape = net.op("Shape", self.history)
             width = net.op("Shape", self.history, start=1, end=2)
             at = net.cast(net.op("Expand", net.count(width), shape), "int32")
@@ -115,9 +115,9 @@ class Asking:
             zeros = net.zeros(lines, np.int32)
             last = net.op("ScatterElements", zeros, self.history, at, axis=1, reduction="max")
             own = net.op("Equal", net.op("GatherElements", last, self.history, axis=1), at)
-            return net.op("And", own, self.read)
+            return [net.op("And", own, self.read)]
 
-        return net.when(self.anyone_brings, marked, lambda: self.read)
+        return net.when(self.anyone_brings, marked, lambda: [self.read])[0]
 
     @cached_property
     def back(self) -> str:
@@ -223,8 +223,8 @@ class Asking:
         return net.op("Add", rows, starts), at
 
     @cached_property
-    def _entries(self) -> tuple[str, str, str]:
-        # cells, steps back and whether they count, of known users and guests together
+    def entries(self) -> tuple[str, str, str]:
+        """Cells, steps back and whether they count, of known users and guests together."""
         net, queries = self.net, self.queries
         counted = np.flatnonzero(queries.counted)
         counts = np.bincount(queries.askers[counted], minlength=self.n_users)
@@ -253,7 +253,7 @@ class Asking:
             (n, n_items + 1) float32.
         """
         net = self.net
-        cells, back, counts = self._entries
+        cells, back, counts = self.entries
         lines = net.op("Concat", self.size, net.ints(self.n_items + 1), axis=0)
         zeros = net.zeros(net.op("ReduceProd", lines, keepdims=1), np.float32)
         weights = self.weighed(back, counts, decay)

@@ -8,9 +8,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shortlist.data.protocols import Retriever, State
+from shortlist.data.queries import Queries
 from shortlist.errors import ExportError
 from shortlist.export.asking import Asking
 from shortlist.export.towers import check_exact, item_matrix, query_vectors
+from shortlist.export.weights import Lines, fits, spoken_for
 from shortlist.retrieval.als import ALS
 from shortlist.retrieval.blend import Blend
 from shortlist.retrieval.ease import EASE
@@ -63,47 +65,59 @@ def _popularity(asking: Asking, part: Any) -> Scored:
 
 
 def _ease(asking: Asking, part: Any) -> Scored:
-    return _ease_scores(asking, part.state(), part.decay), _liking(asking, part)
+    return _ease_scores(asking, part, part.decay), _liking(asking, part)
 
 
-def _ease_scores(asking: Asking, state: State, decay: float) -> str:
-    net, held, n = asking.net, state.arrays, asking.n_items
-    signal = asking.signal(decay)
+def _ease_scores(asking: Asking, part: Any, decay: float, *, of: int = 1) -> str:
+    net, held, n = asking.net, part.state().arrays, asking.n_items
     weights = np.asarray(held["weights"])
     if "own" not in held:
-        return net.op("MatMul", signal, net.learned(_wide(weights, lines=1)))
+        return spoken_for(asking, decay, lambda rows: weights[rows], of=of)
+    if not fits(asking, 2 * weights.size, of=of):
+        return spoken_for(asking, decay, _lines(part), of=of)
     items_of = sp.csr_array(
         (held["shares"], held["items"], held["offsets"]), shape=weights.shape
     ).toarray()
+    signal = asking.signal(decay)
     shared = net.op("MatMul", signal, net.learned(_tall(items_of.T, n)))  # (n, users)
     found = net.op("MatMul", shared, net.learned(_wide(weights)))
     own = net.constant(np.append(held["own"], 0).astype(np.float32))
     return net.op("Sub", found, net.op("Mul", signal, own))
 
 
+def _lines(part: Any) -> Lines:
+    # of a linear model: what a history of one item alone speaks for
+    return lambda rows: part.score_all(Queries.of_items(rows))
+
+
 def _next_item(asking: Asking, part: Any) -> Scored:
     net, held = asking.net, part.state().arrays
-    n = asking.n_items
-    near = None
-    for number, decay in enumerate(part.decays):
-        weights = held["weights"][number * n : (number + 1) * n]
-        term = net.op("MatMul", asking.signal(decay), net.learned(_wide(weights, lines=1)))
-        near = term if near is None else net.op("Add", near, term)
-    total = _log_above(asking, 0.01, str(near))
+    n, odds = asking.n_items, held.get("odds")
+    of = len(part.decays) + (odds is not None) + bool(part.ease)
+    near = [
+        spoken_for(asking, decay, _strip(held["weights"], number * n), of=of)
+        for number, decay in enumerate(part.decays)
+    ]
+    total = _log_above(asking, 0.01, net.op("Sum", *near))
     shares = np.append(np.float32(part.popularity) * held["shares"], 0).astype(np.float32)
     total = net.op("Add", total, net.constant(shares))
-    if "odds" in held:
-        lately = asking.signal(part.odds_decay)
-        odds = net.op("MatMul", lately, net.learned(_wide(held["odds"], lines=1)))
-        total = net.op("Add", total, net.op("Mul", odds, net.number(part.odds)))
-    its = {
-        name.removeprefix("ease "): a for name, a in held.items() if name.startswith("ease ")
-    }
-    if its:
-        found = _ease_scores(asking, State({}, its), part.ease_decay)
-        opinion = net.op("Mul", _log_above(asking, 0.1, found), net.number(part.ease))
-        total = net.op("Add", total, opinion)
+    if odds is not None:
+        said = spoken_for(asking, part.odds_decay, _strip(odds, 0), of=of)
+        total = net.op("Add", total, net.op("Mul", said, net.number(part.odds)))
+    if part.ease:
+        its = {
+            name.removeprefix("ease "): array
+            for name, array in held.items()
+            if name.startswith("ease ")
+        }
+        ease = EASE.from_state(State({"decay": part.ease_decay}, its))
+        found = _log_above(asking, 0.1, _ease_scores(asking, ease, part.ease_decay, of=of))
+        total = net.op("Add", total, net.op("Mul", found, net.number(part.ease)))
     return total, _liking(asking, part)
+
+
+def _strip(weights: NDArray[Any], first: int) -> Lines:
+    return lambda rows: np.asarray(weights[first + rows], np.float32)
 
 
 def _log_above(asking: Asking, floor: float, numbers: str) -> str:
@@ -112,34 +126,8 @@ def _log_above(asking: Asking, floor: float, numbers: str) -> str:
     return net.op("Log", above)
 
 
-def _graph_filter(asking: Asking, part: Any) -> Scored:
-    net, held, n = asking.net, part.state().arrays, asking.n_items
-    signal = asking.signal(0.0)
-    if "weights" in held:
-        weights = net.learned(_wide(np.asarray(held["weights"]), lines=1))
-        return net.op("MatMul", signal, weights), _liking(asking, part)
-    scale = np.append(held["scale"], 1).astype(np.float32)
-    users = sp.csr_array(
-        (held["numbers"], held["items"], held["offsets"]), shape=(len(held["offsets"]) - 1, n)
-    ).toarray()
-    even = net.op("Div", signal, net.constant(scale))
-    table = net.learned(_wide(users))  # (users, n_items + 1)
-    shared = net.op("MatMul", even, net.op("Transpose", table, perm=[1, 0]))
-    near = net.op("MatMul", shared, table)
-    basis = net.learned(_tall(held["basis"], n))  # (n_items + 1, rank)
-    gains = net.constant(np.asarray(held["gains"], np.float32))
-    along = net.op("Mul", net.op("MatMul", even, basis), gains)
-    far = net.op("MatMul", along, net.op("Transpose", basis, perm=[1, 0]))
-    both = net.op("Mul", net.op("Add", near, far), net.constant(scale))
-    return both, _liking(asking, part)
-
-
-def _neighbours(asking: Asking, part: Any) -> Scored:
-    held, n = part.state().arrays, asking.n_items
-    near = sp.csr_array((held["likenesses"], held["near"], held["offsets"]), shape=(n, n))
-    weights = _wide(near.T.toarray(), lines=1)
-    net = asking.net
-    return net.op("MatMul", asking.signal(0.0), net.learned(weights)), _liking(asking, part)
+def _linear(asking: Asking, part: Any) -> Scored:
+    return spoken_for(asking, 0.0, _lines(part)), _liking(asking, part)
 
 
 def _blend(asking: Asking, part: Any) -> Scored:
@@ -193,9 +181,8 @@ def _liking(asking: Asking, part: Retriever) -> str:
     return net.op("Or", net.op("Gather", net.constant(knows), asking.user), asking.brings)
 
 
-def _wide(weights: NDArray[Any], *, lines: int = 0) -> NDArray[np.float32]:
-    # a last column, and a last line where asked for, for no item
-    return np.pad(np.asarray(weights, np.float32), ((0, lines), (0, 1)))
+def _wide(weights: NDArray[Any]) -> NDArray[np.float32]:
+    return np.pad(np.asarray(weights, np.float32), ((0, 0), (0, 1)))
 
 
 def _tall(weights: NDArray[Any], n: int) -> NDArray[np.float32]:
@@ -208,8 +195,8 @@ _WRITERS: Mapping[type[Any], Callable[[Asking, Any], Scored]] = {
     ALS: _vectors,
     EASE: _ease,
     NextItem: _next_item,
-    GraphFilter: _graph_filter,
-    Neighbours: _neighbours,
+    GraphFilter: _linear,
+    Neighbours: _linear,
     Popularity: _popularity,
     Blend: _blend,
 }

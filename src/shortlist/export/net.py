@@ -34,10 +34,16 @@ class Net:
     Args:
         weights: how learned numbers are stored: ``"float32"``, ``"float16"`` or ``"int8"`` (a scale
             per line). They are turned into float32 once, when the file is opened.
+
+    Attributes:
+        bytes_each: of a learned number.
+        approximations: what was left out to make the file small, in words.
     """
 
     def __init__(self, weights: str = "float32") -> None:
         self._stored = weights
+        self.bytes_each = {"float32": 4, "float16": 2, "int8": 1}[weights]
+        self.approximations: list[str] = []
         self._nodes: list[Any] = []
         self._tensors: list[Any] = []
         self._known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
@@ -247,26 +253,28 @@ class Net:
             default_int64=len(ids),
         )
 
-    def when(self, condition: str, then: Callable[[], str], other: Callable[[], str]) -> str:
-        """One of two values, of which only one is computed.
+    def when(
+        self, condition: str, then: Callable[[], list[str]], other: Callable[[], list[str]]
+    ) -> list[str]:
+        """Values of which one of two kinds is computed.
 
         Args:
-            condition: () or (1,) bool.
-            then: adds the nodes of the value where it is true.
+            condition: () bool.
+            then: adds the nodes of the values where it is true.
             other: adds those where it is not.
 
         Returns:
-            The value's name.
+            The values' names.
         """
-        outer, branches = self._nodes, {}
+        outer, branches, count = self._nodes, {}, 0
         for name, build in (("then_branch", then), ("else_branch", other)):
             self._nodes = []
-            result = self.op("Identity", build())
-            branches[name] = helper.make_graph(
-                self._nodes, name, [], [onnx.ValueInfoProto(name=result)]
-            )
+            results = [self.op("Identity", one) for one in build()]
+            count = len(results)
+            told = [onnx.ValueInfoProto(name=one) for one in results]
+            branches[name] = helper.make_graph(self._nodes, name, [], told)
         self._nodes = outer
-        return self.op("If", condition, **branches)
+        return self.ops("If", condition, outputs=count, **branches)
 
     def merged(self, graph: bytes, inputs: Mapping[str, str]) -> str:
         """The nodes of another graph, in float32.

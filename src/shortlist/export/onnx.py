@@ -51,29 +51,33 @@ def export_onnx(source: Source, out: Path, settings: Settings) -> Report:
         )
         part = "user"
     settings = replace(settings, part=part)
-    about = {**source.about, "part": part, "weights": settings.weights, "notes": notes}
-    build, compare, lose = _PARTS[part]
+    exact = settings.weights == "float32"
+    compare, lose = _CHECKS[part]
     same, what = compared(rec, part), f"{out.name} ({part} of {rec.name})"
     lost: dict[str, float] = {}
-    with written_whole(
-        out
-    ) as draft:  # the graph must be right, whatever its numbers are stored in
-        net = Net()
-        build(net, rec)
-        draft.write_bytes(net.model(about))
+    with written_whole(out) as draft:
+        # the graph must be right, whatever its numbers are stored in
+        net = _drawn(source, draft, part, "float32", notes)
         parity = compare(same, draft, settings)
-        insist(parity, what)
-        if settings.weights != "float32":
-            net = Net(settings.weights)
-            build(net, rec)
-            draft.write_bytes(net.model(about))
+        if not net.approximations:
+            insist(parity, what)
+        if not exact:
+            notes.append("parity is of the same graph with float32 weights")
+            net = _drawn(source, draft, part, settings.weights, notes)
+        if not exact or net.approximations:
             lost = lose(same, draft, settings)
             insist_on_quality(lost, what)
-            notes.append("parity is of the same graph with float32 weights")
     inputs, outputs = net.described()
-    return Report(
-        "onnx", part, settings.weights, (out,), parity, lost, inputs, outputs, tuple(notes)
-    )
+    told = (*notes, *net.approximations)
+    return Report("onnx", part, settings.weights, (out,), parity, lost, inputs, outputs, told)
+
+
+def _drawn(source: Source, draft: Path, part: str, weights: str, notes: list[str]) -> Net:
+    net = Net(weights)
+    _BUILDERS[part](net, source.rec)
+    told = {"part": part, "weights": weights, "notes": [*notes, *net.approximations]}
+    draft.write_bytes(net.model({**source.about, **told}))
+    return net
 
 
 def compared(rec: "Recommender", part: str) -> "Recommender":
@@ -159,10 +163,17 @@ def _notes(rec: "Recommender", settings: Settings) -> Iterator[str]:
 _Build: TypeAlias = Callable[[Net, "Recommender"], None]
 _Compare: TypeAlias = Callable[["Recommender", Path, Settings], Parity]
 _Lose: TypeAlias = Callable[["Recommender", Path, Settings], dict[str, float]]
-_PARTS: Mapping[str, tuple[_Build, _Compare, _Lose]] = {
-    "whole": (_whole, compare_shortlists, lost_lists),
-    "retriever": (_retriever, compare_shortlists, lost_lists),
-    "user": (_user, compare_users, lost_vectors),
-    "item": (_item, compare_items, lost_vectors),
-    "ranker": (_ranker, compare_predictions, lost_predictions),
+_BUILDERS: Mapping[str, _Build] = {
+    "whole": _whole,
+    "retriever": _retriever,
+    "user": _user,
+    "item": _item,
+    "ranker": _ranker,
+}
+_CHECKS: Mapping[str, tuple[_Compare, _Lose]] = {
+    "whole": (compare_shortlists, lost_lists),
+    "retriever": (compare_shortlists, lost_lists),
+    "user": (compare_users, lost_vectors),
+    "item": (compare_items, lost_vectors),
+    "ranker": (compare_predictions, lost_predictions),
 }

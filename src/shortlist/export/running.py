@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _GUESTS = 50
 _BROUGHT = 20  # items of a guest's history
-_BLOCK = 256  # askers at a time
+_BLOCK = 64  # askers at a time
 _NOBODY = "\x00 nobody has this id"
 
 

@@ -53,13 +53,16 @@ class Shortlist:
         line = net.op("Unsqueeze", known, net.ints(1))
         least = net.op("ReduceMin", net.cast(known, "int32"), keepdims=0)
 
-        def with_fallback() -> str:
+        def best(line: str) -> list[str]:
+            return net.ops("TopK", self._open(line), self.k, outputs=2, axis=1)
+
+        def with_fallback() -> list[str]:
             rest, _ = scores(self.asking, self.rec.fallback)
-            return net.op("Where", line, dense, rest)
+            return best(net.op("Where", line, dense, rest))
 
         self.asking.prepare()
-        dense = net.when(net.cast(least, "bool"), lambda: dense, with_fallback)
-        top, rows = net.ops("TopK", self._open(dense), self.k, outputs=2, axis=1)
+        everyone = net.cast(least, "bool")
+        top, rows = net.when(everyone, lambda: best(dense), with_fallback)
         empty = net.op("IsInf", top)
         rows = net.op("Where", empty, net.ints(self.n_items), rows)
         catalogue = self.rec.snapshot.catalogue

@@ -39,16 +39,16 @@ def query_vectors(asking: Asking, part: VectorRetriever) -> tuple[str, str]:
     kept = net.op("Gather", vectors, asking.user)
     asking.prepare()
 
-    def with_guests() -> str:
+    def with_guests() -> list[str]:
         if isinstance(part, TwoTower):
             made = _tower(asking, part)
         elif isinstance(part, SequenceTower):
             made = _sequence(asking, part)
         else:
             made = _regression(asking, part)
-        return net.op("Where", asking.stranger, made, kept)
+        return [net.op("Where", asking.stranger, made, kept)]
 
-    answer = net.when(asking.anyone_brings, with_guests, lambda: kept)
+    (answer,) = net.when(asking.anyone_brings, with_guests, lambda: [kept])
     helped = net.op("Gather", net.constant(knows), asking.user)
     return answer, net.op("Or", helped, asking.brings)
 
