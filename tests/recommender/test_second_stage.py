@@ -238,10 +238,14 @@ def test_predictions_ask_the_retrievers_first() -> None:
     assert rec.predict_pairs(*ids) is None  # the spy predicts no ratings
 
 
-def test_rules_that_leave_nothing_leave_the_list_empty() -> None:
+def test_rules_that_leave_nothing_leave_the_list_empty(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     train = worlds.small_world(positive=None)
     rec = sl.Recommender(EASE(l2=10.0), Spy(), candidates=5).fit(train)
-    assert len(rec.recommend("u0", where="year > 3000")) == 0
+    with caplog.at_level("WARNING"):
+        assert len(rec.recommend("u0", where="year > 3000")) == 0
+    assert "no item meets the rules" in caplog.text
     top = rec.rank.rank(  # type: ignore[union-attr]
         rec.snapshot.queries(["u0"]),
         Candidates(
@@ -253,6 +257,24 @@ def test_rules_that_leave_nothing_leave_the_list_empty() -> None:
         ),
     )
     assert_array_equal(top.rows, [[-1, -1, -1]])
+
+
+def test_the_fallback_answers_where_the_rules_leave_no_candidate() -> None:
+    class Narrow(EASE):
+        def retrieve(self, queries: Queries, k: int, eligible: Eligible | None = None) -> TopK:
+            top = super().retrieve(queries, k, eligible)
+            rows = np.where(top.rows < 20, top.rows, -1).astype(
+                np.int32
+            )  # knows no other items
+            return TopK(rows, np.where(rows < 0, -np.inf, top.scores).astype(np.float32))
+
+    train = worlds.small_world(positive=None)
+    rec = sl.Recommender(Narrow(l2=10.0), Spy(), candidates=40).fit(train)
+    late = train.item_vocabulary.ids[30:].to_list()
+    shown = rec.recommend("u0", k=3, allow=late)
+    assert set(shown["item_id"]) <= set(late)
+    assert shown["source"].to_list() == ["popularity (fallback)"] * 3
+    assert set(rec.recommend("u0", k=3)["source"]) == {"ease"}
 
 
 def test_lists_grow_with_the_catalogue() -> None:

@@ -319,9 +319,11 @@ class Joined:
         if held is None or held.snapshot is not self.snapshot or held.rules is not self.rules:
             held = self._standing = self._standing_on(self.snapshot)
         further = joint_mask(rules, self.snapshot)
-        if held.mask is None or further is None:
-            return further if held.mask is None else held.mask
-        return held.mask & further
+        both = [one for one in (held.mask, further) if one is not None]
+        mask = np.logical_and.reduce(both) if both else None
+        if mask is not None and not mask.any():
+            _log.warning("no item meets the rules: %r", [*self.rules, *rules])
+        return mask
 
     def _standing_on(self, snapshot: Snapshot) -> Standing:
         return Standing(snapshot, self.rules, joint_mask(self.rules, snapshot))

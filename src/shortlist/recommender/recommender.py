@@ -119,11 +119,12 @@ class Recommender(Joined):
         if context is not None:
             asked = pl.DataFrame({name: [value] for name, value in context.items()})
             queries = replace(queries, context=pl.concat([asked] * len(queries)))
+        pins = listed("pin", pin)
         finish = Finish(
             self.rerankers if rerank is None else rerank,
             self.explore,
             seed,
-            pinned(self.snapshot, listed("pin", pin), joint_mask(rules, self.snapshot)),
+            pinned(self.snapshot, pins, joint_mask(rules, self.snapshot) if pins else None),
         )
         answer = self.answer(queries, k, rules=rules, keep_seen=keep_seen, finish=finish)
         table = self.table(answer, ids)

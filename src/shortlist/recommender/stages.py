@@ -92,10 +92,11 @@ class Stages:
             ranked = found if self.rank is None else self.rank.rank(queries, found)
             rows, scores = ranked.rows[:, :k].copy(), ranked.scores[:, :k].copy()
             source = proposed_by(found, rows)
-        if not helped.all():
+        lost = ~helped | (rows < 0).all(axis=1)  # or the rules left nothing that was proposed
+        if lost.any():
             rest = self.fallback.retrieve(queries, k, eligible)
-            rows[~helped], scores[~helped] = rest.rows[~helped], rest.scores[~helped]
-            source[~helped] = np.where(rows[~helped] >= 0, last, -1)
+            rows[lost], scores[lost] = rest.rows[lost], rest.scores[lost]
+            source[lost] = np.where(rows[lost] >= 0, last, -1)
         return Answer(TopK(rows, scores), source, self.names)
 
     def knows(self, queries: Queries) -> NDArray[np.bool_]:
