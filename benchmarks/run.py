@@ -21,6 +21,7 @@ SCRIPTS = (
     "tower_scale",
     "beauty_family",
     "als",
+    "export",
     "litert",
 )
 

@@ -67,3 +67,15 @@ def test_more_items_than_a_graph_searches(
         user_id=np.array(["u1"], object), history=np.empty((1, 0), object)
     )
     assert told["vector"].shape == (1, 4)
+
+
+@pytest.mark.parametrize("room", [200_000_000, 6_100])
+def test_weights_by_users(room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # two matrices of 20 users by 39 items take 6,240 bytes, one of 39 by 39 takes 6,084
+    monkeypatch.setattr("shortlist.retrieval.ease._SMALL_CATALOGUE", 0)
+    monkeypatch.setattr(weights, "LARGEST", room)
+    rec = sl.Recommender(sl.retrieval.EASE(decay=0.1)).fit(small_world(users=20))
+    report = exported(rec, tmp_path)
+    assert "own" in rec.retrievers[0].state().arrays
+    assert report.parity is not None
+    assert report.parity.agrees

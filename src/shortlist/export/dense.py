@@ -73,6 +73,8 @@ def _ease_scores(asking: Asking, part: Any, decay: float, *, of: int = 1) -> str
     weights = np.asarray(held["weights"])
     if "own" not in held:
         return spoken_for(asking, decay, lambda rows: weights[rows], of=of)
+    users = weights.shape[1]
+    weights = weights.swapaxes(0, 1).reshape(users, -1)[:, :n]  # they come in strips of items
     if not fits(asking, 2 * weights.size, of=of):
         return spoken_for(asking, decay, _lines(part), of=of)
     items_of = sp.csr_array(
