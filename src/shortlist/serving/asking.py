@@ -21,6 +21,7 @@ from shortlist.recommender.rules import Seen
 from shortlist.recommender.second_stage import strongest
 from shortlist.recommender.stages import Answer
 from shortlist.rerank import Diverse
+from shortlist.serving import logs
 from shortlist.serving.overlay import Asker, Overlay, guest
 from shortlist.serving.refusals import Refused
 from shortlist.serving.running import Running
@@ -224,6 +225,7 @@ def _answered(
         return _together(running, overlay, group)
     except Exception as error:  # the fault of one must not fall on the others
         if len(group) > 1:
+            logs.say("batch_split", level="warning", size=len(group), kind=type(error).__name__)
             return [one for each in group for one in _answered(running, overlay, [each])]
         return [_said(error)]
 
