@@ -23,6 +23,7 @@ SCRIPTS = (
     "als",
     "export",
     "litert",
+    "serving",
 )
 
 

@@ -40,6 +40,7 @@ class Batcher(Generic[Question, Reply]):
     ) -> None:
         self._answer, self._largest, self._most = answer, largest, waiting
         self._timeout = timeout_seconds
+        self._coming: list[_Wait[Question, Reply]] = []  # of this turn of the loop
         self._waiting: deque[_Wait[Question, Reply]] = deque()
         self._wake = threading.Condition()
         self._closing = False
@@ -50,7 +51,7 @@ class Batcher(Generic[Question, Reply]):
     @property
     def depth(self) -> int:
         """How many wait."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._coming)
 
     async def ask(self, question: Question) -> Reply:
         """Wait for an answer.
@@ -64,15 +65,15 @@ class Batcher(Generic[Question, Reply]):
         Raises:
             Overloaded: too many are waiting.
         """
-        if len(self._waiting) >= self._most:
+        if self.depth >= self._most:
             raise Overloaded
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Reply] = loop.create_future()
         wait = _Wait(loop, future, question, time.monotonic() + self._timeout)
         timer = loop.call_later(self._timeout, _expire, future)
-        with self._wake:
-            self._waiting.append(wait)
-            self._wake.notify()
+        if not self._coming:
+            loop.call_soon(self._hand_over)
+        self._coming.append(wait)
         try:
             return await future
         finally:
@@ -84,6 +85,13 @@ class Batcher(Generic[Question, Reply]):
             self._closing = True
             self._wake.notify()
         self._thread.join()
+
+    def _hand_over(self) -> None:
+        # once in a turn: what arrived together is answered together, and wakes the thread once
+        coming, self._coming = self._coming, []
+        with self._wake:
+            self._waiting.extend(coming)
+            self._wake.notify()
 
     def _run(self) -> None:
         while True:

@@ -22,7 +22,9 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-_PROCESS = uuid.uuid4().hex[:12]  # random once: the system call for each request would be half its cost
+_PROCESS = uuid.uuid4().hex[
+    :12
+]  # random once: the system call for each request would be half its cost
 _NUMBERS = itertools.count(1)
 
 

@@ -1,5 +1,6 @@
 """Who may ask what: keys, rates, hosts and headers."""
 
+import functools
 import hashlib
 import hmac
 import ipaddress
@@ -146,6 +147,7 @@ class Guard:
             raise Refused(429, "rate_limited", "too many requests", retry_after_seconds=1)
 
 
+@functools.lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Whether an address or a name is this machine's own.
 

@@ -16,6 +16,7 @@ from shortlist.serving.app import App
 from shortlist.serving.security import is_loopback, read_keys
 from shortlist.serving.service import Service
 from shortlist.serving.settings import Settings
+from shortlist.serving.transport import Protocol
 
 _SWITCH_SECONDS = (
     0.001  # of Python's threads: the loop must not wait long for the computing one
@@ -48,6 +49,7 @@ async def _served(settings: Settings, held: socket.socket) -> None:
     server = _Server(
         uvicorn.Config(
             App(service),
+            http=Protocol,
             log_config=None,
             access_log=False,
             lifespan="off",
