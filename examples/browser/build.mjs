@@ -10,7 +10,7 @@ import { build } from "esbuild";
 const here = dirname(fileURLToPath(import.meta.url));
 const [model, out = join(here, "dist")] = process.argv.slice(2);
 if (!model) {
-  console.error("which model? npm run build -- movies.onnx, written by: shortlist export movies.bundle --out movies.onnx");
+  console.error("which model? npm run build -- guests.onnx, written by: shortlist export movies.bundle --guests-only --out guests.onnx");
   process.exit(2);
 }
 

@@ -40,6 +40,13 @@ def export(
         list[int] | None,
         typer.Option(help="A size of batch that a LiteRT file is for. May be repeated."),
     ] = None,
+    guests_only: Annotated[
+        bool,
+        typer.Option(
+            "--guests-only",
+            help="Leave out ids, histories and vectors of known users: for a file that strangers can fetch.",
+        ),
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Write a bundle as a file that answers elsewhere.
@@ -50,7 +57,13 @@ def export(
     from shortlist.export import Settings
     from shortlist.export import export as write
 
-    settings = Settings(part=part, weights=weights, k=k, batch=tuple(batch or (1,)))
+    settings = Settings(
+        part=part,
+        weights=weights,
+        k=k,
+        batch=tuple(batch or (1,)),
+        guests_only=guests_only,
+    )
     progress(f"exporting {part} of {bundle} to {to}")
     report = write(bundle, out, to=to, settings=settings)
     if json:

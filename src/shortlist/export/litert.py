@@ -49,7 +49,7 @@ def export_litert(source: "Source", out: Path, settings: "Settings") -> Report:
         _convert(part, settings.batch, draft)
         parity = _compare(part, settings.batch, draft)
         insist(parity, f"{out.name}")
-        beside.write_text(part.vocabulary(source), encoding="utf-8")
+        beside.write_text(part.vocabulary(source, settings), encoding="utf-8")
     inputs, outputs = part.described()
     names = ", ".join(_signature(size) for size in settings.batch)
     return Report(

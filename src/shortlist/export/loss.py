@@ -43,7 +43,7 @@ def lost_lists(rec: "Recommender", path: Path, settings: "Settings") -> dict[str
         Name -> share of the bundle's lost, below 0 where the file is better.
     """
     file, ids = File(path), Ids(rec)
-    known, _ = askers(rec, settings.users)
+    known, _ = askers(rec, settings)
     brought, wanted = [], []
     for asker in range(len(known)):
         at = slice(known.offsets[asker], known.offsets[asker + 1])
@@ -101,7 +101,7 @@ def lost_vectors(rec: "Recommender", path: Path, settings: "Settings") -> dict[s
         names = np.array([ids.items[row] for row in rows], object)
         found = File(path).ask(item_id=names)["vector"]
     else:
-        known, _ = askers(rec, settings.users)
+        known, _ = askers(rec, settings)
         wanted, found = part.encode(known), File(path).ask(**ids.asked(known))["vector"]
     size = np.linalg.norm(wanted, axis=1) * np.linalg.norm(found, axis=1)
     there = size > 0

@@ -40,7 +40,7 @@ def export_onnx(source: Source, out: Path, settings: Settings) -> Report:
     Returns:
         What was written.
     """
-    rec = source.rec
+    rec, held = source.rec, replace(source, rec=source.inside(settings))
     check_exportable(rec)
     notes = list(_notes(rec, settings))
     part = settings.part
@@ -57,13 +57,13 @@ def export_onnx(source: Source, out: Path, settings: Settings) -> Report:
     lost: dict[str, float] = {}
     with written_whole(out) as draft:
         # the graph must be right, whatever its numbers are stored in
-        net = _drawn(source, draft, part, "float32", notes)
+        net = _drawn(held, draft, part, "float32", notes)
         parity = compare(same, draft, settings)
         if not net.approximations:
             insist(parity, what)
         if not exact:
             notes.append("parity is of the same graph with float32 weights")
-            net = _drawn(source, draft, part, settings.weights, notes)
+            net = _drawn(held, draft, part, settings.weights, notes)
         if not exact or net.approximations:
             lost = lose(same, draft, settings)
             insist_on_quality(lost, what)

@@ -39,7 +39,9 @@ def export_program(source: "Source", out: Path, settings: "Settings") -> Report:
             dynamic_shapes={name: {0: batch} for name in given},
         )
         with draft.open("wb") as file:
-            torch.export.save(program, file, extra_files={IDS: part.vocabulary(source)})
+            torch.export.save(
+                program, file, extra_files={IDS: part.vocabulary(source, settings)}
+            )
         with draft.open("rb") as file:
             found = torch.export.load(file).module()(**given)
         parity = compare_numbers(part.wanted, found.detach().numpy(), part.askers)

@@ -68,24 +68,25 @@ class RowsPart:
         if settings.weights != "float32":
             msg = f"weights must be float32 for {target}; got {settings.weights!r}. --to onnx stores them smaller"
             raise ExportError(msg)
-        rec = source.rec
+        rec, held = source.rec, source.inside(settings)
         users = np.append(sample_rows(rec.snapshot.n_users, settings.users), -1)
         asked = rec.snapshot.queries_of_rows(users.astype(np.int32))
-        part = _ranker(rec, asked) if settings.part == "ranker" else _user(rec, asked)
+        part = _ranker(rec, asked) if settings.part == "ranker" else _user(rec, held, asked)
         part.module.eval().requires_grad_(requires_grad=False)
         return part
 
-    def vocabulary(self, source: "Source") -> str:
+    def vocabulary(self, source: "Source", settings: "Settings") -> str:
         """The ids that rows stand for.
 
         Args:
             source: what is exported.
+            settings: how.
 
         Returns:
             JSON: ``user_id``, ``item_id`` and ``title`` in the order of their rows, the inputs and
             outputs, and what the bundle says of itself.
         """
-        snapshot = source.rec.snapshot
+        snapshot = source.inside(settings).snapshot
         shapes = {name: ["batch", *one.shape[1:]] for name, one in self.inputs.items()}
         held = {
             "inputs": shapes,
@@ -142,16 +143,17 @@ def _ranker(rec: "Recommender", asked: Queries) -> RowsPart:
     return RowsPart(module, inputs, "rating", wanted.ravel(), len(asked), (note,))
 
 
-def _user(rec: "Recommender", asked: Queries) -> RowsPart:
+def _user(rec: "Recommender", held: "Recommender", asked: Queries) -> RowsPart:
     if len(rec.retrievers) > 1:
         names = ", ".join(one.name for one in rec.retrievers)
         msg = f"{rec.name} has several retrievers ({names}), so there is no one query tower. Fit a recommender with that tower alone"
         raise ExportError(msg)
     retriever = rec.retrievers[0]
-    module, places = tower_module(retriever, rec.snapshot), places_of(retriever)
+    module, places = tower_module(held.retrievers[0], held.snapshot), places_of(retriever)
     known = latest_liked(asked, places)
     # each history is asked twice: as its user's, and as that of someone new, who brings it
-    users = np.concatenate([asked.user_rows, np.full(len(asked), -1, np.int32)])
+    strangers = np.full(len(asked), -1, np.int32)
+    users = np.concatenate([asked.user_rows if held is rec else strangers, strangers])
     history = np.concatenate([known, known])
     wanted = retriever.encode(_queries(users, history, asked))  # type: ignore[attr-defined]
     inputs = {"user": users, "history": history}

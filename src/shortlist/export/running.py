@@ -147,24 +147,25 @@ def file_lists(file: File, ids: Ids, queries: Queries, k: int) -> TopK:
     return TopK.stack(parts)
 
 
-def askers(rec: "Recommender", users: int) -> tuple[Queries, Queries]:
+def askers(rec: "Recommender", settings: "Settings") -> tuple[Queries, Queries]:
     """Known users; and guests who bring what some of them liked, one of whom brings nothing.
 
     Args:
         rec: the recommender.
-        users: how many known users at most.
+        settings: how many known users at most, and whether they ask as guests as well.
 
     Returns:
         Queries of the known, and of the guests.
     """
     snapshot = rec.snapshot
-    known = snapshot.queries_of_rows(sample_rows(snapshot.n_users, users))
-    brought = [np.empty(0, np.int32)]
-    for asker in sample_rows(len(known), _GUESTS).tolist():
+    known = snapshot.queries_of_rows(sample_rows(snapshot.n_users, settings.users))
+    liked = []
+    for asker in range(len(known)):
         at = slice(known.offsets[asker], known.offsets[asker + 1])
-        liked = known.history_rows[at][known.history_liked[at]]
-        brought.append(liked[-_BROUGHT:])
-    return known, guests(rec, brought)
+        liked.append(known.history_rows[at][known.history_liked[at]])
+    some = sample_rows(len(known), _GUESTS).tolist()
+    brought = [np.empty(0, np.int32), *(liked[asker][-_BROUGHT:] for asker in some)]
+    return guests(rec, liked) if settings.guests_only else known, guests(rec, brought)
 
 
 def guests(rec: "Recommender", histories: Sequence[NDArray[np.int32]]) -> Queries:
@@ -198,7 +199,7 @@ def compare_shortlists(rec: "Recommender", path: Path, settings: "Settings") -> 
     """
     file, ids = File(path), Ids(rec)
     k = min(settings.k, rec.snapshot.n_items)
-    known, strangers = askers(rec, settings.users)
+    known, strangers = askers(rec, settings)
     return compare_lists(rec, known, file_lists(file, ids, known, k)).beside(
         compare_lists(rec, strangers, file_lists(file, ids, strangers, k))
     )
@@ -216,7 +217,7 @@ def compare_users(rec: "Recommender", path: Path, settings: "Settings") -> Parit
         How the vectors compare.
     """
     file, ids, part = File(path), Ids(rec), vector_part(rec)
-    known, strangers = askers(rec, settings.users)
+    known, strangers = askers(rec, settings)
     found = []
     for queries in (known, strangers):
         told = file.ask(**ids.asked(queries))

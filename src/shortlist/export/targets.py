@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from shortlist.data.protocols import Json
-from shortlist.errors import ConfigError, MissingExtraError, closest
+from shortlist.errors import ConfigError, ExportError, MissingExtraError, closest
 from shortlist.recommender.bundle import load, verify
+from shortlist.recommender.forgetting import without_people
 
 if TYPE_CHECKING:
     from shortlist.export.parity import Parity
@@ -31,6 +32,8 @@ class Settings:
         batch: sizes of batch, for targets that fix them.
         k: length of the lists that are compared.
         users: how many users the comparison asks.
+        guests_only: whether ids, histories and vectors of known users stay out of the file, which then
+            answers whoever brings a history. For files that strangers can fetch.
     """
 
     part: str = "whole"
@@ -38,6 +41,7 @@ class Settings:
     batch: tuple[int, ...] = (1,)
     k: int = 10
     users: int = 200
+    guests_only: bool = False
 
     def __post_init__(self) -> None:
         """Check the settings.
@@ -52,6 +56,9 @@ class Settings:
                 raise ConfigError(msg)
         if min(self.k, self.users, *self.batch) < 1:
             msg = f"k, users and batch must be at least 1; got {self.k}, {self.users} and {self.batch}"
+            raise ConfigError(msg)
+        if self.guests_only and self.part == "ranker":
+            msg = "a ranker alone answers known users, so guests_only leaves nothing of it; give part='retriever', or leave guests_only out"
             raise ConfigError(msg)
 
 
@@ -82,6 +89,28 @@ class Source:
         version = (Path(bundle) / "CURRENT").read_text().split()[0]
         kept = {name: manifest[name] for name in names}
         return cls(load(bundle), {"version": version, **kept})
+
+    def inside(self, settings: Settings) -> "Recommender":
+        """The recommender that goes into the file.
+
+        Args:
+            settings: of the export.
+
+        Returns:
+            ``rec``, without its people where only guests are to be answered.
+
+        Raises:
+            ExportError: a model is made of what each user took.
+        """
+        if not settings.guests_only:
+            return self.rec
+        lines = self.rec.snapshot.n_users + 1
+        for part in (*self.rec.retrievers, self.rec.fallback):
+            arrays = part.state().arrays
+            if any(name.endswith("offsets") and len(arrays[name]) == lines for name in arrays):
+                msg = f"{part.name} is made of what each user took, so guests_only cannot leave it out. Fit another: ALS, two towers, or neighbours; or export without, for those who may know"
+                raise ExportError(msg)
+        return without_people(self.rec, self.rec.snapshot.user_vocabulary.ids)
 
 
 @dataclass(frozen=True, eq=False)

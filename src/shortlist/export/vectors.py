@@ -58,6 +58,9 @@ def export_vectors(source: "Source", out: Path, settings: "Settings") -> Report:
     if settings.part not in _SIDES or settings.weights != "float32":
         msg = f"vectors are float32, of the part whole (both sides), user or item; got {settings.weights} of {settings.part!r}. Give one of these"
         raise ExportError(msg)
+    if settings.guests_only and settings.part != "item":
+        msg = f"guests_only leaves no user's vector to write; got the part {settings.part!r}. Give --part item, and --to onnx --part user for the guests' own"
+        raise ExportError(msg)
     model, snapshot = _one_with_vectors(source.rec), source.rec.snapshot
     sides = _SIDES[settings.part]
     files = [out]
