@@ -85,7 +85,9 @@ def test_traffic_is_counted_by_route_version_and_item(
     client.post("/recommend", {"history": ["a"], "allow": ["b"]})  # b
     client.ask("POST", "/recommend", {"k": 0})
     told = client.get("/stats")
-    assert told["arms"] == [{"version": "0001", "shortlists": 2, "fallbacks": 1}]
+    assert told["arms"] == [
+        {"arm": "champion", "version": "0001", "shortlists": 2, "fallbacks": 1}
+    ]
     asked = next(one for one in told["routes"] if one["route"] == "/recommend")
     assert (asked["answered"], asked["refused"], asked["failed"]) == (2, 1, 0)
     assert sum(asked["seconds"]) == 3

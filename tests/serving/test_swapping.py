@@ -56,7 +56,7 @@ def test_a_watched_folder_is_taken_by_itself_and_rolled_back(
     client = serving(watch_seconds=0.01)
 
     async def watched(version: str) -> None:
-        watching = asyncio.create_task(client.service.watch())
+        watching = asyncio.create_task(client.service.bundles.watch())
         while client.service.running.version != version:
             await asyncio.sleep(0.01)
         watching.cancel()

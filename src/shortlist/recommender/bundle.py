@@ -170,6 +170,7 @@ def _manifest(recommender: "Recommender", files: dict[str, Json]) -> dict[str, J
         if recommender.growth is None
         else {"users": recommender.growth.n_users, "items": recommender.growth.n_items},
         "watermark": None if span is None else span[1],
+        "events_through": recommender.events_through,
         "metrics": recommender.metrics,
         "files": files,
     }
@@ -261,7 +262,7 @@ def _read(folder: Path, manifest: dict[str, Json]) -> "Recommender":
         manifest["positive"],
     )
     rank = manifest["rank"]
-    return Recommender.from_parts(
+    read = Recommender.from_parts(
         snapshot,
         retrieve=[
             _kind(RETRIEVERS, name).from_state(_state(folder, f"retrieve-{number}", manifest))
@@ -282,6 +283,8 @@ def _read(folder: Path, manifest: dict[str, Json]) -> "Recommender":
         metrics=manifest["metrics"],
         growth=_growth(folder, manifest["growth"], len(items)),
     )
+    read.events_through = int(manifest["events_through"])
+    return read
 
 
 def _growth(folder: Path, known: dict[str, int] | None, n_items: int) -> Growth | None:

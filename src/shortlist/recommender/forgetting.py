@@ -5,7 +5,7 @@ between items, counts.
 """
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +49,7 @@ def without_people(recommender: "Recommender", users: Iterable[UserOrItemId]) ->
     rank = None
     if recommender.rank is not None:
         (rank,) = without_users((recommender.rank,), fitted)
-    return type(recommender).from_parts(
+    made = type(recommender).from_parts(
         _snapshot_without(snapshot, rows, ids),
         retrieve=retrievers,
         rank=rank,
@@ -65,6 +65,8 @@ def without_people(recommender: "Recommender", users: Iterable[UserOrItemId]) ->
         if growth is None
         else replace(growth, n_users=growth.n_users - len(fitted)),
     )
+    made.events_through = recommender.events_through
+    return made
 
 
 def forget(path: str | Path, users: Iterable[UserOrItemId]) -> dict[str, str]:
@@ -86,12 +88,31 @@ def forget(path: str | Path, users: Iterable[UserOrItemId]) -> dict[str, str]:
         BundleError: a version cannot be read or written; the versions that hold the people are still
             there.
     """
-    path, wanted = Path(path), list(users)
+    wanted = set(id_series(list(users), name="user_id").cast(pl.String))
+    path = Path(path)
+    return forget_by(path, lambda version: ids_in(path, version) & wanted)
+
+
+def forget_by(path: Path, whom: Callable[[str], Set[str]]) -> dict[str, str]:
+    """Take other people out of each version of a bundle.
+
+    Args:
+        path: the bundle's folder.
+        whom: tells the people, by their ids as text, whom a version holds and must not hold; it is
+            asked once for each version, in their order.
+
+    Returns:
+        As for :func:`forget`.
+
+    Raises:
+        BundleError: as for :func:`forget`.
+    """
     held = versions(path)
-    first = next((n for n, name in enumerate(held) if _knows(path, name, wanted)), len(held))
+    found = {name: whom(name) for name in held}
+    first = next((n for n, name in enumerate(held) if found[name]), len(held))
     current, renamed = pointed_at(path)[0], dict[str, str]()
-    for name in held[first:]:
-        clean = without_people(load(path, version=name), wanted)
+    for name in held[first:]:  # also those that hold nobody of them: the order stays
+        clean = without_people(load(path, version=name), sorted(found[name]))
         renamed[name] = save(clean, path, current=False).name
     if not renamed:
         return {}
@@ -106,18 +127,31 @@ def forget(path: str | Path, users: Iterable[UserOrItemId]) -> dict[str, str]:
     return renamed
 
 
-def _knows(path: Path, name: str, users: list[UserOrItemId]) -> bool:
-    snapshot = load(path, version=name).snapshot
-    ids = id_series(users, name="user_id")
-    told = (
-        pl.Series("user_id", [], ids.dtype)
-        if snapshot.users is None
-        else snapshot.users["user_id"]
-    )
-    return bool(
-        (snapshot.user_vocabulary.rows(ids) >= 0).any()
-        or (Vocabulary(told.unique(), name="user_id").rows(ids) >= 0).any()
-    )
+def ids_in(path: Path, version: str) -> set[str]:
+    """Everybody whom a version holds.
+
+    Args:
+        path: the bundle's folder.
+        version: of the bundle.
+
+    Returns:
+        Their ids, as text.
+
+    Raises:
+        BundleError: it cannot be read.
+    """
+    folder = path / "versions" / version
+    tables = [folder / "users.parquet", folder / "user_columns.parquet"]
+    try:
+        read = [
+            pl.read_parquet(one, columns=["user_id"])["user_id"].cast(pl.String)
+            for one in tables
+            if one.exists()
+        ]
+    except (OSError, pl.exceptions.PolarsError) as error:
+        msg = f"the people in {folder} cannot be read: {error}"
+        raise BundleError(msg) from error
+    return {user_id for ids in read for user_id in ids}
 
 
 def _snapshot_without(snapshot: Snapshot, rows: NDArray[np.int64], ids: pl.Series) -> Snapshot:

@@ -56,6 +56,7 @@ class Joined:
     rerank: Reranker | Sequence[Reranker] = ()
     explore: Explore | None = None
     metrics: dict[str, Json] = field(init=False, default_factory=dict)
+    events_through: int = field(init=False, default=0)  # the last live event it was trained on
     _snapshot: Snapshot | None = field(init=False, default=None)
     _growth: Growth | None = field(init=False, default=None)
     _standing: Standing | None = field(init=False, default=None)

@@ -153,7 +153,7 @@ def _name_it(path: Path, version: str, manifest: bytes, made: "_Made") -> None:
         _log.warning("%s is published, but could not be flushed to disk: %s", path, error)
 
 
-def name_current(path: Path, version: str | None = None) -> str:
+def roll_back(path: Path, version: str | None = None) -> str:
     """Name another version in CURRENT: readers go back to it, or forward again.
 
     Args:
@@ -166,26 +166,13 @@ def name_current(path: Path, version: str | None = None) -> str:
     Raises:
         BundleError: there is no such version, or CURRENT cannot be written.
     """
-    try:
-        there = sorted(
-            one.name for one in (path / "versions").iterdir() if VERSION.fullmatch(one.name)
-        )
-        if version is None:
-            current = (path / "CURRENT").read_text("ascii").partition(" ")[0]
-            version = max(
-                (one for one in there if int(one) < int(current)), key=int, default="none"
-            )
-        if version not in there:
-            msg = f"{path} has no version {version}; it has {there}"
-            raise BundleError(msg)
-        manifest = (path / "versions" / version / "manifest.json").read_bytes()
-        pointer = path / f".CURRENT-{uuid.uuid4().hex}"
-        write_file(pointer, f"{version} {hashlib.sha256(manifest).hexdigest()}\n".encode())
-        pointer.replace(path / "CURRENT")
-        flush_folder(path)
-    except (OSError, ValueError) as error:
-        msg = f"{path} cannot be turned to another version: {error}. Check the folder's permissions"
-        raise BundleError(msg) from error
+    held, current = versions(path), pointed_at(path)[0]
+    if version is None:
+        version = next((one for one in reversed(held) if int(one) < int(current)), "none")
+    if version not in held:
+        msg = f"{path} has no version {version} to go back to; it has {held}, and {current} is the current one"
+        raise BundleError(msg)
+    point_at(path, version)
     return version
 
 

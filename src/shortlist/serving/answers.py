@@ -76,7 +76,7 @@ class Answers:
         )
         running = reply.running
         metrics, ids = self._service.metrics, running.item_ids
-        metrics.answers[running.version, reply.fallback] += 1
+        metrics.answers[running.arm, running.version, reply.fallback] += 1
         metrics.shown.update([ids[row] for row in reply.rows])
         return ok(
             wire.Shortlist(
@@ -174,7 +174,7 @@ class Answers:
             Refused: the bundle has no ranker.
         """
         _insist_one_asker(asked.user_id, asked.history, None)
-        service, running = self._service, self._service.running
+        service, running = self._service, self._service.arms.of(asked.user_id)
         rows, unknown = running.rows(asked.items)
         if asked.user_id is None:
             liked, lacking = running.rows(asked.history or ())

@@ -7,7 +7,7 @@ store needs the same methods (:class:`Store`).
 import hashlib
 import os
 import sqlite3
-import time
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -23,14 +23,19 @@ CREATE TABLE IF NOT EXISTS events (
 CREATE INDEX IF NOT EXISTS events_of_user ON events (user_id);
 CREATE TABLE IF NOT EXISTS items (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, item_id TEXT NOT NULL UNIQUE, attributes TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS forgotten (user_hash TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS forgotten (user_hash TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS salt (value BLOB NOT NULL) STRICT;
 """
+_TRIES = 3  # each waits for readers up to five seconds
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC}
 
 
 class StoreFull(Exception):
     """Nothing more can be written; what was committed stays, and reading goes on."""
+
+
+class StoreBusy(Exception):
+    """Somebody else reads what must be written; try again."""
 
 
 class Kept(Struct, frozen=True):
@@ -66,8 +71,11 @@ class Store(Protocol):
         """Keep new items (id, JSON of columns), flushed to disk; how many were new."""
         ...
 
-    def forget(self, user_id: str) -> int:
-        """Remove a user's events, and remember a hash of the id; how many events there were."""
+    def forget(self, user_id: str) -> tuple[int, int]:
+        """Remove a user's events, and remember a hash of the id.
+
+        How many events there were, and the place that the forgetting takes in the order of arrival.
+        """
         ...
 
     def events_after(self, seq: int) -> list[Kept]:
@@ -78,8 +86,12 @@ class Store(Protocol):
         """All new items, in the order of arrival."""
         ...
 
-    def forgotten(self) -> set[str]:
-        """Hashes of the users to be forgotten."""
+    def forgotten(self) -> dict[str, int]:
+        """Hashes of the users to be forgotten, with the place of each forgetting."""
+        ...
+
+    def marks(self) -> tuple[int, int]:
+        """The last place that an event or a forgetting took, and how many new items there are."""
         ...
 
     def hash_of(self, user_id: str) -> str:
@@ -178,30 +190,41 @@ class SqliteStore:
         )
         return self._db.total_changes - before
 
-    def forget(self, user_id: str) -> int:
+    def forget(self, user_id: str) -> tuple[int, int]:
         """Remove a user's events; the bytes are overwritten, also in the log.
 
         Args:
             user_id: as text.
 
         Returns:
-            How many events there were.
+            How many events there were, and the place of the forgetting in the order of arrival.
+
+        Raises:
+            StoreBusy: the events are gone, but a reader holds the log, which still has their bytes.
         """
-        found = 0
+        found = seq = 0
 
         def write() -> None:
-            nonlocal found
+            nonlocal found, seq
             found = self._db.execute(
                 "DELETE FROM events WHERE user_id = ?", (user_id,)
             ).rowcount
+            taken = self._db.execute(
+                "INSERT INTO events (event_id, user_id, item_id, event, timestamp)"
+                " VALUES (?, '', '', '', 0) RETURNING seq",
+                (uuid.uuid4().hex,),
+            )
+            seq = taken.fetchone()[0]
+            self._db.execute("DELETE FROM events WHERE seq = ?", (seq,))
             self._db.execute(
-                "INSERT OR REPLACE INTO forgotten VALUES (?, ?)",
-                (self.hash_of(user_id), int(time.time())),
+                "INSERT OR REPLACE INTO forgotten VALUES (?, ?)", (self.hash_of(user_id), seq)
             )
 
         self._committed(write)
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return found
+        for _ in range(_TRIES):
+            if not self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                return found, seq
+        raise StoreBusy
 
     def events_after(self, seq: int) -> list[Kept]:
         """Events in the order of arrival.
@@ -227,13 +250,27 @@ class SqliteStore:
         """
         return list(self._db.execute("SELECT item_id, attributes FROM items ORDER BY seq"))
 
-    def forgotten(self) -> set[str]:
+    def forgotten(self) -> dict[str, int]:
         """Hashes of the users to be forgotten.
 
         Returns:
-            A set of texts.
+            With the place of each forgetting in the order of arrival.
         """
-        return {row[0] for row in self._db.execute("SELECT user_hash FROM forgotten")}
+        return dict(self._db.execute("SELECT user_hash, seq FROM forgotten"))
+
+    def marks(self) -> tuple[int, int]:
+        """What there is, in two numbers.
+
+        Returns:
+            The last place that an event or a forgetting took, and how many new items there are.
+        """
+        rows = self._db.execute(
+            "SELECT max(coalesce((SELECT max(seq) FROM events), 0),"
+            " coalesce((SELECT max(seq) FROM forgotten), 0)),"
+            " coalesce((SELECT max(seq) FROM items), 0)"
+        )
+        last, items = rows.fetchone()
+        return last, items
 
     def hash_of(self, user_id: str) -> str:
         """The hash under which a user would be forgotten: salted, so that a list of ids does not tell.

@@ -126,7 +126,7 @@ class Insight:
                 look.most(shown),
                 service.batcher.depth,
                 resident_bytes(),
-                service.reload_error is not None,
+                service.bundles.reload_error is not None,
             )
         )
 
@@ -244,10 +244,10 @@ def _routes(
     ]
 
 
-def _arms(answers: Mapping[tuple[str, bool], int]) -> list[Arm]:
-    made: dict[str, list[int]] = {}
-    for (version, fell), count in answers.items():
-        held = made.setdefault(version, [0, 0])
+def _arms(answers: Mapping[tuple[str, str, bool], int]) -> list[Arm]:
+    made: dict[tuple[str, str], list[int]] = {}
+    for (arm, version, fell), count in answers.items():
+        held = made.setdefault((arm, version), [0, 0])
         held[0] += count
         held[1] += count if fell else 0
-    return [Arm(version, *counts) for version, counts in sorted(made.items())]
+    return [Arm(arm, version, *counts) for (arm, version), counts in sorted(made.items())]

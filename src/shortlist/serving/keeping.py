@@ -1,5 +1,6 @@
 """Routes about items, events and people: what is kept, and what is forgotten."""
 
+import asyncio
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ class Keeping:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._cleaning: set[asyncio.Future[bool]] = set()
 
     def routes(self) -> tuple[Route, ...]:
         """All of them.
@@ -100,7 +102,7 @@ class Keeping:
             (str(one.item_id), msgspec.json.encode(one.attributes).decode())
             for one in asked.items
         ]
-        return ok(wire.ItemsKept(*await self._service.add_items(given)))
+        return ok(wire.ItemsKept(*await self._service.bundles.add_items(given)))
 
     async def events(self, _: Request, asked: wire.Events) -> Response:
         """What users did.
@@ -173,7 +175,7 @@ class Keeping:
         return ok(wire.UserHistory(entries, len(asker.rows)))
 
     async def forget(self, request: Request) -> Response:
-        """Forget a user.
+        """Forget a user: events at once; the kept versions of the bundles too, if that goes fast.
 
         Args:
             request: its path names the user.
@@ -181,7 +183,17 @@ class Keeping:
         Returns:
             Forgotten.
         """
-        return ok(wire.Forgotten(*await self._service.forget(request.parameters["user_id"])))
+        service = self._service
+        events, hidden = await service.forget(request.parameters["user_id"])
+        cleaning = asyncio.ensure_future(service.bundles.clean())
+        done, _ = await asyncio.wait({cleaning}, timeout=service.settings.timeout_seconds)
+        state: wire.Cleaned = "under way"
+        if done:
+            state = "done" if cleaning.result() else "failed"
+        else:
+            self._cleaning.add(cleaning)  # so that it is not collected before it is done
+            cleaning.add_done_callback(self._cleaning.discard)
+        return ok(wire.Forgotten(events, hidden, state))
 
 
 def _item(running: "Running", row: int) -> wire.Item:

@@ -57,7 +57,9 @@ class Metrics:
         self.seconds: dict[str, Histogram] = {}
         self.batches = Histogram(tuple(float(size) for size in _SIZES))
         self.events: Counter[str] = Counter()
-        self.answers: Counter[tuple[str, bool]] = Counter()
+        self.events_by_arm: Counter[tuple[str, str]] = Counter()
+        self.answers: Counter[tuple[str, str, bool]] = Counter()  # arm, version, fallback
+        self.agreement = Histogram(tuple(step / 10 for step in range(11)))
         self.reloads: Counter[str] = Counter()
         self.shown: Counter[str | int] = Counter()  # shortlists by item
 
@@ -75,6 +77,16 @@ class Metrics:
         if held is None:
             held = self.seconds[route] = Histogram(SECONDS)
         held.observe(seconds)
+
+    def event(self, kind: str, arm: str) -> None:
+        """Count an event.
+
+        Args:
+            kind: watch, rating, purchase or dismiss.
+            arm: that answers its user.
+        """
+        self.events[kind] += 1
+        self.events_by_arm[kind, arm] += 1
 
     def text(self, gauges: Mapping[str, float], version: str) -> str:
         """Everything, as Prometheus reads it.
@@ -98,19 +110,22 @@ class Metrics:
         lines += self.batches.lines("shortlist_batch_size")
         lines.append("# TYPE shortlist_events_total counter")
         lines += [
-            f'shortlist_events_total{{event="{kind}"}} {count}'
-            for kind, count in sorted(self.events.items())
+            f'shortlist_events_total{{event="{kind}",arm="{arm}"}} {count}'
+            for (kind, arm), count in sorted(self.events_by_arm.items())
         ]
         lines.append("# TYPE shortlist_shortlists_total counter")
         lines += [
-            f'shortlist_shortlists_total{{version="{answered}",fallback="{str(fell).lower()}"}} {count}'
-            for (answered, fell), count in sorted(self.answers.items())
+            f'shortlist_shortlists_total{{arm="{arm}",version="{answered}",fallback="{str(fell).lower()}"}} {count}'
+            for (arm, answered, fell), count in sorted(self.answers.items())
         ]
         lines.append("# TYPE shortlist_reloads_total counter")
         lines += [
             f'shortlist_reloads_total{{outcome="{outcome}"}} {count}'
             for outcome, count in sorted(self.reloads.items())
         ]
+        if any(self.agreement.counts):
+            lines.append("# TYPE shortlist_shadow_agreement histogram")
+            lines += self.agreement.lines("shortlist_shadow_agreement")
         for name, value in gauges.items():
             lines += [f"# TYPE {name} gauge", f"{name} {value}"]
         lines += ["# TYPE shortlist_info gauge", f'shortlist_info{{version="{version}"}} 1']

@@ -16,6 +16,7 @@ from shortlist.errors import BundleError, ShortlistError
 from shortlist.recommender.bundle import load
 from shortlist.recommender.recommender import Recommender
 from shortlist.serving.running import Running
+from shortlist.serving.settings import Arm
 
 
 def pointer_of(path: Path) -> str:
@@ -37,12 +38,15 @@ def pointer_of(path: Path) -> str:
         raise BundleError(msg) from error
 
 
-def open_running(path: Path, new_items: Sequence[tuple[str, str]]) -> tuple[Running, list[str]]:
+def open_running(
+    path: Path, new_items: Sequence[tuple[str, str]], *, arm: Arm = "champion"
+) -> tuple[Running, list[str]]:
     """Load the current version of a bundle, with the items that came since.
 
     Args:
         path: the bundle's folder.
         new_items: id and JSON of the columns; those that the bundle knows are left alone.
+        arm: in which it answers.
 
     Returns:
         What answers, and the ids of new items that the bundle's catalogue cannot hold.
@@ -68,6 +72,7 @@ def open_running(path: Path, new_items: Sequence[tuple[str, str]]) -> tuple[Runn
         int(manifest.get("events_through") or 0),
         datetime.now(UTC).isoformat(timespec="seconds"),
         str(manifest["created"]),
+        arm,
     )
     return grown(running, new_items)
 

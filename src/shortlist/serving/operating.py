@@ -50,7 +50,7 @@ class Operating:
             Refused: there is no such version, or it cannot be trusted.
         """
         try:
-            await self._service.rollback(asked.version)
+            await self._service.bundles.rollback(asked.version)
         except ShortlistError:
             raise Refused(
                 409, "bad_bundle", "there is no such version, or it cannot be trusted"
@@ -102,7 +102,7 @@ class Operating:
                 running.snapshot.n_users,
                 running.snapshot.n_items,
                 None
-                if service.reload_error is None
+                if service.bundles.reload_error is None
                 else "the last bundle offered was refused; the log says why",
             )
         )
@@ -120,7 +120,7 @@ class Operating:
             Refused: the bundle cannot be trusted; the old one goes on answering.
         """
         try:
-            await self._service.reload()
+            await self._service.bundles.reload()
         except ShortlistError:
             raise Refused(
                 409,

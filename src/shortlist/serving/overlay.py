@@ -3,7 +3,7 @@
 It is made of the store's events alone, so a restart or another bundle makes it again.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -36,48 +36,77 @@ class Overlay:
 
     Args:
         hash_of: makes the hash under which a user is forgotten.
-        forgotten: hashes of the users whose rows in the bundle must not be used.
+        forgotten: hashes of the users whose rows in older bundles must not be used, with the place
+            of each forgetting in the order of arrival.
     """
 
-    def __init__(self, hash_of: Callable[[str], str], forgotten: Iterable[str] = ()) -> None:
-        self._hash_of, self._forgotten = hash_of, set(forgotten)
+    def __init__(
+        self, hash_of: Callable[[str], str], forgotten: Mapping[str, int] | None = None
+    ) -> None:
+        self._hash_of, self._forgotten = hash_of, dict(forgotten or {})
         self._events: dict[str, list[Kept]] = {}
         self._askers: dict[str, tuple[Running, list[Kept], int, Asker]] = {}
-        self.seq = 0
+        self._ahead: set[int] = set()  # places taken in that lie after those followed
+        self.followed = 0
         self.latest = 0
 
     def apply(self, events: Iterable[Kept]) -> None:
         """Take events in; those known by their place are left alone.
 
         Args:
-            events: in the order of arrival, from the one thread that writes here.
+            events: any, from the one thread that writes here.
         """
         for one in events:
-            if one.seq > self.seq:
+            if one.seq > self.followed and one.seq not in self._ahead:
+                self._ahead.add(one.seq)
                 self._events.setdefault(one.user_id, []).append(one)
-                self.seq, self.latest = one.seq, max(self.latest, one.timestamp)
+                self.latest = max(self.latest, one.timestamp)
 
-    def forget(self, user_id: str) -> None:
-        """Leave out all that is known of a user.
+    def follow(self, events: Iterable[Kept], last: int) -> None:
+        """Take in whatever the store holds after ``followed``, whoever wrote it.
 
         Args:
-            user_id: as text.
+            events: all of them.
+            last: the last place that was taken when they were read.
         """
-        self._forgotten.add(self._hash_of(user_id))
-        self._events.pop(user_id, None)
-        self._askers.pop(user_id, None)
+        self.apply(events)
+        self.followed = max(self.followed, last)
+        self._ahead = {seq for seq in self._ahead if seq > self.followed}
 
-    def replace(self, events: Iterable[Kept]) -> None:
+    def forget(self, forgotten: Mapping[str, int]) -> None:
+        """Leave out what is known of users from before they were forgotten.
+
+        Args:
+            forgotten: hashes of all of them, with the place of each forgetting.
+        """
+        new = {one: seq for one, seq in forgotten.items() if seq > self._forgotten.get(one, 0)}
+        if not new:
+            return
+        self._forgotten |= new
+        for user_id in list(self._events):
+            seq = new.get(self._hash_of(user_id), 0)
+            left = [one for one in self._events[user_id] if one.seq > seq]
+            if len(left) < len(self._events[user_id]):
+                self._events[user_id] = left
+                self._askers.pop(user_id, None)
+            if not left:
+                self._events.pop(user_id)
+
+    def replace(self, events: Iterable[Kept], last: int) -> None:
         """Begin again with other events, as after a swap to a bundle that was trained on fewer or more.
 
         Args:
             events: all that the running recommenders were not trained on, in the order of arrival.
+            last: the last place that was taken when they were read.
         """
         made: dict[str, list[Kept]] = {}
+        ahead = set()
         for one in events:
             made.setdefault(one.user_id, []).append(one)
-            self.seq, self.latest = max(self.seq, one.seq), max(self.latest, one.timestamp)
-        self._events, self._askers = made, {}
+            self.latest = max(self.latest, one.timestamp)
+            if one.seq > last:
+                ahead.add(one.seq)
+        self._events, self._askers, self.followed, self._ahead = made, {}, last, ahead
 
     def events_of(self, user_id: str) -> list[Kept]:
         """A user's live events.
@@ -89,6 +118,11 @@ class Overlay:
             In the order of arrival.
         """
         return list(self._events.get(user_id, ()))
+
+    @property
+    def forgotten(self) -> Mapping[str, int]:
+        """Hashes of the users who were forgotten, with the place of each forgetting."""
+        return self._forgotten
 
     @property
     def forgotten_count(self) -> int:
@@ -106,8 +140,9 @@ class Overlay:
             The row; -1 for someone unknown, or forgotten.
         """
         row = running.snapshot.user_vocabulary.row(user_id)
-        hidden = row >= 0 and self._forgotten and self._hash_of(user_id) in self._forgotten
-        return -1 if hidden else row
+        if row < 0 or not self._forgotten:
+            return row
+        return -1 if self._forgotten.get(self._hash_of(user_id), 0) > running.through else row
 
     def asker(self, running: Running, user_id: str) -> Asker:
         """A user with all that is known.

@@ -45,6 +45,14 @@ class DiskFull(Refused):
         super().__init__(507, "disk_full", words, retry_after_seconds=60)
 
 
+class LogHeld(Refused):
+    """Somebody was forgotten, but the log of the events is read and cannot be emptied."""
+
+    def __init__(self) -> None:
+        words = "the events are removed and used no more, but a reader holds the log, which has their bytes; ask again"
+        super().__init__(503, "log_held", words, retry_after_seconds=5)
+
+
 class UnknownItem(Refused):
     """Something was asked of an item that is not in the catalogue."""
 

@@ -19,6 +19,7 @@ from shortlist.recommender.recommender import Recommender
 from shortlist.recommender.rules import Where
 from shortlist.recommender.stages import Stages
 from shortlist.serving.refusals import Refused
+from shortlist.serving.settings import Arm
 
 _CONDITIONS = 256  # conditions whose answer is remembered
 SHARED_TITLE = -2
@@ -36,6 +37,7 @@ class Running:
         through: the last event (its ``seq``) that the bundle was trained on; later ones overlay it.
         loaded: when, ISO.
         created: when the bundle was written, ISO.
+        arm: in which it answers.
     """
 
     recommender: Recommender
@@ -45,6 +47,7 @@ class Running:
     through: int
     loaded: str
     created: str
+    arm: Arm = "champion"
 
     @property
     def snapshot(self) -> Snapshot:

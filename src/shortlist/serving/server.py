@@ -64,7 +64,9 @@ async def _served(settings: Settings, held: socket.socket) -> None:
         ),
         service,
     )
-    watching = asyncio.create_task(service.watch()) if settings.watch_seconds else None
+    tasks = [asyncio.create_task(service.bundles.follow())]
+    if settings.watch_seconds:
+        tasks.append(asyncio.create_task(service.bundles.watch()))
     host, port = held.getsockname()[:2]
     running = service.running
     logs.say(
@@ -78,8 +80,8 @@ async def _served(settings: Settings, held: socket.socket) -> None:
     try:
         await server.serve(sockets=[held])
     finally:
-        if watching is not None:
-            watching.cancel()
+        for task in tasks:
+            task.cancel()
         await asyncio.to_thread(service.close)
         logs.say("stopped")
 

@@ -4,7 +4,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -12,6 +12,7 @@ from msgspec import Struct
 from shortlist.errors import ConfigError, closest
 
 _PREFIX = "SHORTLIST_"
+Arm = Literal["champion", "challenger", "shadow"]
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,6 +23,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         state: folder of the events; None for ``BUNDLE.state`` beside the bundle.
         host: address to listen on; another than loopback needs a key.
         port: to listen on; 0 takes a free one.
+        challenger: bundle that answers a share of the users instead, to compare; None for none.
+        share: of the users who get the challenger, 0 to 1.
+        salt: of the split; another one draws other users.
+        shadow: bundle that answers too, off the requests' path, and is compared; None for none.
         name: of the model in the ``/v1`` and ``/v2`` paths; None for the bundle's file name.
         keys: ``NAME:SCOPE:SHA256``, SCOPE one of read, write, admin.
         batch: most requests answered together.
@@ -29,6 +34,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         timeout_seconds: after which a request is refused with 503.
         drain_seconds: for requests under way when the service is told to stop.
         watch_seconds: between looks for a new version of the bundle; 0 looks only when told.
+        follow_seconds: between looks for what other processes kept.
         body_bytes: largest body.
         rate: requests a second from one key, or one address without keys; 0 for no limit.
         cors: origins that pages may ask from; none by default.
@@ -42,6 +48,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     state: str | None = None
     host: str = "127.0.0.1"
     port: int = 8000
+    challenger: str | None = None
+    share: float = 0.1
+    salt: str = "shortlist"
+    shadow: str | None = None
     name: str | None = None
     keys: tuple[str, ...] = ()
     batch: int = 64
@@ -49,6 +59,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     timeout_seconds: float = 5.0
     drain_seconds: float = 10.0
     watch_seconds: float = 2.0
+    follow_seconds: float = 0.25
     body_bytes: int = 1_000_000
     rate: float = 0.0
     cors: tuple[str, ...] = ()
@@ -61,6 +72,16 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def bundle_path(self) -> Path:
         """The bundle's folder."""
         return Path(self.bundle)
+
+    @property
+    def bundles(self) -> dict[Arm, Path]:
+        """The bundles' folders, by arm."""
+        given: dict[Arm, str | None] = {
+            "champion": self.bundle,
+            "challenger": self.challenger,
+            "shadow": self.shadow,
+        }
+        return {arm: Path(one) for arm, one in given.items() if one is not None}
 
     @property
     def state_path(self) -> Path:
@@ -134,12 +155,17 @@ def _check(settings: Settings) -> None:
         "port": 0,
         "drain_seconds": 0,
         "watch_seconds": 0,
+        "follow_seconds": 0.001,
+        "share": 0,
         "rate": 0,
     }
     for name, low in least.items():
         if not getattr(settings, name) >= low:
             msg = f"{name} must be at least {low}; got {getattr(settings, name)}"
             raise ConfigError(msg)
+    if settings.share > 1:
+        msg = f"share must be at most 1; got {settings.share}"
+        raise ConfigError(msg)
     if settings.port > 65_535:
         msg = f"port must be at most 65535; got {settings.port}"
         raise ConfigError(msg)

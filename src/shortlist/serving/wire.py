@@ -277,11 +277,26 @@ class UserHistory(Struct, frozen=True):
     total: int
 
 
+Cleaned = Literal["done", "under way", "failed"]
+_REMAINS = (
+    "What many users taught together (item vectors, similarities, layers, counts) stays as it is until "
+    "the next training; a salted hash of the id stays, so that an older bundle cannot bring the user back."
+)
+
+
 class Forgotten(Struct, frozen=True):
-    """What was forgotten of a user."""
+    """What was forgotten of a user.
+
+    The events are gone from the store and its log, and the rows of the bundle are used no more.
+    ``bundle`` says whether every kept version was written anew without the user: done, under way, or
+    failed (the log says why; it is tried again at the next start and with every new version).
+    ``remains`` says what stays.
+    """
 
     events: int
     hidden_rows: int
+    bundle: Cleaned
+    remains: str = _REMAINS
 
 
 class Health(Struct, frozen=True):

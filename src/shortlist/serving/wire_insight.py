@@ -77,8 +77,9 @@ class RouteStats(Struct, frozen=True):
 
 
 class Arm(Struct, frozen=True):
-    """Shortlists that a version of the bundle gave, and how many of them were the fallback's."""
+    """Shortlists that an arm gave with a version of its bundle, and how many were the fallback's."""
 
+    arm: str
     version: str
     shortlists: int
     fallbacks: int

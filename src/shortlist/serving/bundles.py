@@ -1,0 +1,262 @@
+"""The bundles that answer, how a new version of one replaces the old, and what happened since."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from shortlist.errors import ShortlistError
+from shortlist.recommender.publishing import roll_back
+from shortlist.serving import logs
+from shortlist.serving.arms import Arms, Split
+from shortlist.serving.asking import Question, answer_batch
+from shortlist.serving.cleaning import Cleaner
+from shortlist.serving.committing import Committer
+from shortlist.serving.events import Kept, Store, StoreFull
+from shortlist.serving.metrics import Metrics
+from shortlist.serving.opening import grown, open_running, pointer_of
+from shortlist.serving.overlay import Overlay
+from shortlist.serving.refusals import DiskFull, Refused
+from shortlist.serving.running import Running
+from shortlist.serving.settings import Arm, Settings
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
+_News = tuple[int, int, list[Kept], dict[str, int], list[tuple[str, str]]]
+
+
+class Bundles:
+    """What answers, overlaid by the live events.
+
+    Args:
+        settings: name the bundles.
+        store: read before anything answers.
+        committer: reads and writes the store from then on.
+        metrics: count reloads.
+
+    Attributes:
+        arms: what answers now; :meth:`swap` replaces it in one assignment.
+        overlay: what happened since the bundles were written.
+        reload_error: why the last bundle offered was not taken; None where it was.
+    """
+
+    def __init__(
+        self, settings: Settings, store: Store, committer: Committer, metrics: Metrics
+    ) -> None:
+        self._settings, self._committer, self._metrics = settings, committer, metrics
+        items = store.items()
+        self.arms = Arms(
+            {arm: _opened(arm, path, items) for arm, path in settings.bundles.items()},
+            Split(settings.share, settings.salt),
+        )
+        last, self._items = store.marks()
+        self.overlay = Overlay(store.hash_of, store.forgotten())
+        self.overlay.follow(store.events_after(self.arms.through), last)
+        self.reload_error: str | None = None
+        self._cleaner = Cleaner(list(settings.bundles.values()), store.hash_of)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="bundles")
+        self._lock = asyncio.Lock()
+
+    async def add_items(self, items: Sequence[tuple[str, str]]) -> tuple[int, int, int]:
+        """Keep new items, and recommend them from now on.
+
+        Args:
+            items: id and JSON of the columns.
+
+        Returns:
+            How many were new, how many were known, and how many of the new ones are like nothing.
+
+        Raises:
+            DiskFull: nothing was kept.
+            Refused: an item is not of the catalogue's kind.
+        """
+        async with self._lock:
+            before = self.arms
+            known = before.champion.snapshot.item_vocabulary
+            new = [one for one in dict(items).items() if known.row(one[0]) < 0]
+            made, refused = await self._aside(grown, before.champion, new)
+            if refused:
+                raise Refused(
+                    422,
+                    "bad_item",
+                    "an item has a column that the catalogue lacks, or a value of another kind; GET /items/{item_id} shows an item's columns",
+                )
+            try:
+                await self._committer.call(lambda store: store.add_items(new))
+            except StoreFull:
+                raise DiskFull from None
+            self.arms = before.with_one("champion", made)
+            await self._grow_others(new)
+        growth = made.recommender.growth
+        alone = (
+            0
+            if growth is None
+            else sum(made.row(item_id) in set(growth.like_none.tolist()) for item_id, _ in new)
+        )
+        return len(new), len(items) - len(new), alone
+
+    async def reload(self, *, only_if_changed: bool = False) -> bool:
+        """Take the bundle's current version; whoever asks meanwhile is answered by the old one.
+
+        Args:
+            only_if_changed: whether to leave the same version alone.
+
+        Returns:
+            Whether another version answers now.
+
+        Raises:
+            ShortlistError: it cannot be trusted; the old one goes on answering.
+        """
+        changed = False
+        async with self._lock:
+            for arm, before in self.arms.runnings.items():
+                try:
+                    if only_if_changed and pointer_of(before.path) == before.pointer:
+                        continue
+                    items = await self._committer.call(lambda store: store.items())
+                    made = await self._aside(_opened, arm, before.path, items)
+                    await self.swap(made)
+                except ShortlistError as error:
+                    self.reload_error = str(error)
+                    self._metrics.reloads["refused"] += 1
+                    logs.say("reload_refused", level="error", arm=arm, reason=str(error))
+                    raise
+                self.reload_error = None
+                self._metrics.reloads["done"] += 1
+                logs.say("reloaded", arm=arm, version=made.version, before=before.version)
+                changed |= made.pointer != before.pointer
+        return changed
+
+    async def rollback(self, version: str | None) -> None:
+        """Name another version of the bundle as its current one, and take it.
+
+        Args:
+            version: such as ``"0002"``; None for the one before the current.
+
+        Raises:
+            ShortlistError: there is none, or it cannot be trusted; the one before is current again.
+        """
+        path, before = self.arms.champion.path, self.arms.champion.version
+        await self._aside(roll_back, path, version)
+        try:
+            await self.reload()
+        except ShortlistError:
+            await self._aside(roll_back, path, before)
+            raise
+
+    async def swap(self, made: Running) -> None:
+        """Let another recommender answer. Batches under way are finished by the old one.
+
+        Args:
+            made: answers from the next batch on, in its arm.
+        """
+        after = self.arms.with_one(made.arm, made)
+        if after.through != self.arms.through:
+            least = min(after.through, self.arms.through)
+            last, events = await self._committer.call(
+                lambda store: (store.marks()[0], store.events_after(least))
+            )
+            self.overlay.replace(events, last)
+        self.arms = after
+
+    async def watch(self) -> None:
+        """Look for new versions until cancelled. They are cleaned of the forgotten first."""
+        refused: dict[Arm, str] = {}
+        while True:
+            await asyncio.sleep(self._settings.watch_seconds)
+            for arm, running in self.arms.runnings.items():
+                try:
+                    there = pointer_of(running.path)
+                    if there not in {running.pointer, refused.get(arm)}:
+                        refused[arm] = there
+                        await self.reload(only_if_changed=True)
+                        await self.clean()
+                except ShortlistError:
+                    continue  # reload told it; the old one goes on
+
+    async def follow(self) -> None:
+        """Catch up, again and again, until cancelled."""
+        await self.clean()
+        while True:
+            await asyncio.sleep(self._settings.follow_seconds)
+            try:
+                await self.catch_up()
+            except Exception as error:  # the store may be away for a while
+                logs.say("follow_failed", level="error", kind=type(error).__name__)
+                await asyncio.sleep(1)
+
+    async def clean(self) -> bool:
+        """Take the forgotten out of every kept version of the bundles, and take the new versions.
+
+        Returns:
+            Whether it is done; not where a bundle could not be written, which the log tells.
+        """
+        try:
+            count = await self._cleaner.clean(lambda: self.overlay.forgotten)
+            if count:
+                logs.say("cleaned", versions=count)
+                await self.reload(only_if_changed=True)
+        except ShortlistError as error:
+            logs.say("clean_failed", level="error", reason=str(error))
+            return False
+        return True
+
+    async def catch_up(self) -> None:
+        """Take in what other processes wrote: events, new items, and whom to forget."""
+        after, known = self.overlay.followed, self._items
+        told = await self._committer.call(lambda store: _news(store, after, known))
+        if told is None:
+            return
+        last, n_items, events, forgotten, items = told
+        self.overlay.forget(forgotten)
+        self.overlay.follow(events, last)
+        if n_items != known:
+            async with self._lock:
+                self._items = n_items
+                await self._grow_others(items)
+
+    async def _grow_others(self, items: Sequence[tuple[str, str]]) -> None:
+        # the items are kept already: an arm that cannot hold them goes on without
+        for arm, before in self.arms.runnings.items():
+            made, refused = await self._aside(grown, before, items)
+            _tell_refused(refused)
+            self.arms = self.arms.with_one(arm, made)
+
+    def close(self) -> None:
+        """Finish what is under way."""
+        self._cleaner.close()
+        self._thread.shutdown(cancel_futures=True)
+
+    async def _aside(
+        self, work: Callable[Given, Made], *args: Given.args, **named: Given.kwargs
+    ) -> Made:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, lambda: work(*args, **named))
+
+
+def _opened(arm: Arm, path: Path, items: Sequence[tuple[str, str]]) -> Running:
+    running, refused = open_running(path, items, arm=arm)
+    _tell_refused(refused)
+    # the first answer builds what the others use: it must not be somebody's
+    questions = [Question(user_id=""), Question(history=running.item_ids[:1])]
+    answer_batch(running, Overlay(str), questions)
+    return running
+
+
+def _news(store: Store, after: int, known: int) -> _News | None:
+    last, n_items = store.marks()
+    if (last, n_items) == (after, known):
+        return None
+    items = store.items() if n_items != known else []
+    return last, n_items, store.events_after(after), store.forgotten(), items
+
+
+def _tell_refused(refused: Sequence[str]) -> None:
+    if refused:
+        logs.say(
+            "items_left_out",
+            level="warning",
+            count=len(refused),
+            reason="the bundle's catalogue has other columns than these posted items",
+        )

@@ -1,0 +1,122 @@
+"""Taking the forgotten out of every kept version of the bundles, beside the answers.
+
+The store keeps a salted hash of each forgotten id, with the place of the forgetting in the order of
+arrival. A version that was trained on events up to a later place was made without the person, or from
+what the person did after coming back; any other version must not hold the id.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from shortlist.errors import BundleError
+
+if sys.platform != "win32":
+    import fcntl
+
+
+@contextlib.contextmanager
+def alone_in(path: Path) -> Iterator[None]:
+    """Wait until no other process publishes in a bundle or cleans it.
+
+    Args:
+        path: the bundle's folder.
+
+    Yields:
+        Nothing.
+    """
+    if sys.platform == "win32":  # it has no such lock: there, one process at a time
+        yield
+        return
+    held = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
+def clean(
+    path: Path, hash_of: Callable[[str], str], forgotten: Mapping[str, int]
+) -> dict[str, str]:
+    """Write the versions anew that hold somebody forgotten.
+
+    Args:
+        path: the bundle's folder.
+        hash_of: makes the hash under which somebody is forgotten.
+        forgotten: hashes, with the place of each forgetting.
+
+    Returns:
+        Old name of a version -> its new name; empty where nobody was found.
+
+    Raises:
+        BundleError: a version cannot be read or written.
+    """
+    from shortlist.recommender.forgetting import forget_by, ids_in
+
+    def whom(version: str) -> set[str]:
+        through = _trained_through(path, version)
+        late = {one for one, seq in forgotten.items() if seq > through}
+        return {one for one in ids_in(path, version) if hash_of(one) in late} if late else set()
+
+    if not forgotten:
+        return {}
+    with alone_in(path):
+        return forget_by(path, whom)
+
+
+class Cleaner:
+    """Cleans the bundles whenever asked, one time after the other, in a thread of its own.
+
+    Args:
+        paths: of the bundles.
+        hash_of: makes the hash under which somebody is forgotten.
+    """
+
+    def __init__(self, paths: list[Path], hash_of: Callable[[str], str]) -> None:
+        self._paths, self._hash_of = paths, hash_of
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="clean")
+        self._lock = asyncio.Lock()
+        self._asked = self._done = 0
+
+    async def clean(self, forgotten: Callable[[], Mapping[str, int]]) -> int:
+        """Clean all bundles; whoever asks while it waits for its turn shares the next one.
+
+        Args:
+            forgotten: tells the hashes when the turn has come.
+
+        Returns:
+            How many versions were written anew by this turn.
+        """
+        self._asked += 1
+        mine = self._asked
+        async with self._lock:
+            if self._done >= mine:
+                return 0
+            turn, now = self._asked, dict(forgotten())
+            loop, count = asyncio.get_running_loop(), 0
+            for path in self._paths:
+                renamed = await loop.run_in_executor(
+                    self._thread, clean, path, self._hash_of, now
+                )
+                count += len(renamed)
+            self._done = turn
+            return count
+
+    def close(self) -> None:
+        """Finish the version under way."""
+        self._thread.shutdown(cancel_futures=True)
+
+
+def _trained_through(path: Path, version: str) -> int:
+    try:
+        manifest = json.loads((path / "versions" / version / "manifest.json").read_bytes())
+        return int(manifest["events_through"])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        msg = f"the manifest of version {version} of {path} cannot be read: {error!r}"
+        raise BundleError(msg) from error

@@ -1,0 +1,136 @@
+"""A person is forgotten everywhere: files are searched for the id, raw and decoded."""
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import shortlist as sl
+from serving.conftest import Client
+from shortlist.errors import BundleError
+from shortlist.recommender.publishing import pointed_at, versions
+from shortlist.serving import cleaning
+from shortlist.serving.events import Kept, SqliteStore, StoreBusy
+
+WHO = "zebra-7731"  # an id that no other text holds
+
+
+@pytest.fixture
+def fitted(world: sl.Interactions) -> sl.Recommender:
+    ids = pl.col("user_id").cast(pl.String).replace({"u3": WHO})
+    assert world.users is not None
+    named = replace(
+        world, table=world.table.with_columns(ids), users=world.users.with_columns(ids)
+    )
+    return sl.Recommender(retrieve=[sl.retrieval.EASE()], rank=sl.ranking.Biases()).fit(named)
+
+
+def traces(*folders: Path) -> list[str]:
+    """Files that hold the id: as bytes, or decoded where they are compressed."""
+    found = []
+    for file in (one for folder in folders for one in folder.rglob("*") if one.is_file()):
+        text = file.read_bytes().decode("latin-1")
+        if file.suffix == ".parquet":
+            text += str(pl.read_parquet(file).to_dicts())
+        if WHO in text or json.dumps(WHO) in text:
+            found.append(file.name)
+    return sorted(set(found))
+
+
+def events(*items: str) -> dict[str, object]:
+    return {
+        "events": [
+            {"event": "watch", "user_id": WHO, "item_id": item, "event_id": f"{WHO}/{item}"}
+            for item in items
+        ]
+    }
+
+
+def test_no_file_holds_the_id_afterwards(
+    serving: Callable[..., Client], fitted: sl.Recommender, bundle: Path
+) -> None:
+    fitted.save(bundle)  # a second version; the first is kept
+    client = serving()
+    state = client.service.settings.state_path
+    client.post("/events", events("i4", "i5"))
+    assert "users.parquet" in traces(bundle)
+    assert any(name.startswith("events.sqlite") for name in traces(state))
+
+    gone = client.ask("DELETE", f"/users/{WHO}").json
+    assert (gone["events"], gone["hidden_rows"], gone["bundle"]) == (2, 10, "done")
+    assert "until the next training" in gone["remains"]
+    assert traces(bundle, state) == []
+    assert versions(bundle) == ["0003", "0004"]
+    assert pointed_at(bundle)[0] == client.service.running.version == "0004"
+    sl.verify(bundle)
+    assert client.get(f"/users/{WHO}/history") == {"history": [], "total": 0}
+    assert client.post("/recommend", {"user_id": WHO})["fallback"]
+    assert client.ask("DELETE", f"/users/{WHO}").json["events"] == 0
+
+
+def test_who_comes_back_begins_anew_and_stays(
+    serving: Callable[..., Client], fitted: sl.Recommender, bundle: Path
+) -> None:
+    client = serving()
+    client.ask("DELETE", f"/users/{WHO}")  # takes place 1 in the order of arrival
+    client.post("/events", events("i4"))  # takes place 2
+    assert client.get(f"/users/{WHO}/history")["total"] == 1
+    fitted.events_through = 2  # as if it had been trained on what came since, and only that
+    fitted.save(bundle)
+    client.ask("POST", "/admin/reload")
+    client.runner.run(client.service.bundles.clean())
+    assert client.service.running.version == versions(bundle)[-1]
+    assert client.get(f"/users/{WHO}/history")["total"] == 10  # not hidden, not cleaned
+
+
+def test_a_bundle_trained_on_old_rows_does_not_bring_anybody_back(
+    serving: Callable[..., Client], fitted: sl.Recommender, bundle: Path
+) -> None:
+    client = serving(watch_seconds=0.01)
+    client.ask("DELETE", f"/users/{WHO}")
+    fitted.save(bundle)  # somebody trained again on a file from before
+    assert traces(bundle)
+    client.ask("POST", "/admin/reload")
+    assert client.get(f"/users/{WHO}/history")["total"] == 0  # hidden at once
+
+    async def cleaned() -> None:
+        following = asyncio.create_task(client.service.bundles.follow())
+        while client.service.running.version != "0004":
+            await asyncio.sleep(0.01)
+        following.cancel()
+
+    client.runner.run(asyncio.wait_for(cleaned(), 30))
+    assert traces(bundle, client.service.settings.state_path) == []
+
+
+def test_a_bundle_that_cannot_be_written_is_told_and_its_rows_are_hidden(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        msg = "read-only"
+        raise BundleError(msg)
+
+    monkeypatch.setattr(cleaning, "clean", fails)
+    assert client.ask("DELETE", f"/users/{WHO}").json["bundle"] == "failed"
+    assert client.get(f"/users/{WHO}/history")["total"] == 0
+
+
+def test_a_reader_of_the_log_is_waited_for(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path)
+    store._db.execute("PRAGMA busy_timeout=1")
+    store.append([Kept("e1", WHO, "i1", "watch", 1)])
+    reader = sqlite3.connect(tmp_path / "events.sqlite", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM events").fetchone()
+    with pytest.raises(StoreBusy):
+        store.forget(WHO)
+    reader.close()
+    assert store.events_after(0) == []
+    assert store.forget(WHO)[0] == 0
+    assert traces(tmp_path) == []
+    store.close()
