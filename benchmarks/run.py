@@ -16,6 +16,7 @@ SCRIPTS = (
     "tutorial_speed",
     "evaluation_speed",
     "second_stage",
+    "diversity",
     "graph_filter",
     "next_item",
     "tower_scale",

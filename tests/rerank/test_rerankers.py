@@ -58,6 +58,9 @@ def test_diverse_by_hand() -> None:
     # item 3 (A and B, likeness 1/sqrt 2): 0 - .354. Second is 2; then 1: -.05; 3: 0 - .5 * .707.
     assert order(sl.rerank.Diverse(0.5), listed(1.0, 0.9, 0.5, 0.0), 3) == [0, 2, 1]
     assert order(sl.rerank.Diverse(0.0), listed(1.0, 0.9, 0.5, 0.0), 3) == [0, 1, 2]
+    # 0 and 2 first. Third, by the sum of likeness: item 1 is worth 0 - .5 (1 + 0) = -.5, and
+    # item 3 .5 * .2 - .5 (.707 + .707) = -.607; by the largest alone it would have been item 3.
+    assert order(sl.rerank.Diverse(0.5), listed(1.0, 0.0, 0.9, 0.2), 3) == [0, 2, 1]
 
 
 def test_likeness_is_the_cosine() -> None:

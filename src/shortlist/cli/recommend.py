@@ -59,7 +59,10 @@ def recommend(
     ] = None,
     explain: Annotated[
         bool,
-        typer.Option("--explain", help="Say which items of the history speak for each one."),
+        typer.Option(
+            "--explain",
+            help="Say which items of the history speak for each one, and which features of a ranker.",
+        ),
     ] = False,
     out: Annotated[
         Path | None,
@@ -110,7 +113,7 @@ def recommend(
     if out is not None:
         further = [
             *(["title", "source"] if with_titles else []),
-            *(["because"] if explain else []),
+            *[name for name in ("because", "ranked_by") if name in written.columns],
         ]
         write_table(written.select(*columns, *further), out)
     if json:
@@ -138,11 +141,18 @@ def recommend(
 def _in_words(table: "pl.DataFrame") -> "pl.DataFrame":
     import polars as pl
 
-    words = [
-        ", ".join(f"{reason['title']} {reason['share']:.0%}" for reason in reasons)
-        for reasons in table["because"]
-    ]
-    return table.with_columns(pl.Series("because", words, dtype=pl.String))
+    words = {
+        "because": [
+            ", ".join(f"{reason['title']} {reason['share']:.0%}" for reason in reasons)
+            for reasons in table["because"]
+        ]
+    }
+    if "ranked_by" in table.columns:
+        words["ranked_by"] = [
+            ", ".join(f"{one['feature']} {one['added']:+.3f}" for one in features)
+            for features in table["ranked_by"]
+        ]
+    return table.with_columns(pl.DataFrame(words, schema=dict.fromkeys(words, pl.String)))
 
 
 def _item_ids(rec: "Recommender", given: Words) -> list[str | int] | None:
