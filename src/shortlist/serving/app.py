@@ -45,7 +45,9 @@ class App:
             Route("GET", "/openapi.json", self._openapi, "This document", scope=None),
         )
         self._router = Router((*routes, *page.routes()))
-        self._document = wire.encoder.encode(document(routes, keys=bool(settings.keys)))
+        self._document = wire.encoder.encode(
+            document(routes, model=settings.model_name, keys=bool(settings.keys))
+        )
         self._origins = {origin.encode() for origin in settings.cors}
         self._access, self._largest = settings.access_log, settings.body_bytes
 
@@ -137,7 +139,8 @@ class App:
 
     def _preflight(self, headers: Mapping[bytes, bytes]) -> Response:
         if headers.get(b"origin") not in self._origins:
-            raise Refused(405, "method_not_allowed", "other pages may not ask this service")
+            words = "other pages may not ask this service"
+            raise Refused(405, "method_not_allowed", words, allow="GET, POST, DELETE")
         return Response(
             status=204,
             headers=[
@@ -199,6 +202,8 @@ def _refusal(refused: Refused, request_id: str) -> Response:
     headers = []
     if refused.retry_after_seconds is not None:
         headers.append((b"retry-after", b"%d" % refused.retry_after_seconds))
+    if refused.allow is not None:
+        headers.append((b"allow", refused.allow.encode()))
     if refused.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     return Response(wire.encoder.encode(wire.Failure(fault)), refused.status, headers=headers)

@@ -181,8 +181,11 @@ class Router:
         for one, match in found:
             if one.method == method:
                 return one, {name: unquote(text) for name, text in match.groupdict().items()}
-        if found or any(path == raw_path for _, path in self._plain):
-            raise Refused(405, "method_not_allowed", "this path answers another method")
+        methods = {one.method for one, _ in found}
+        methods |= {one for one, path in self._plain if path == raw_path}
+        if methods:
+            words, allow = "this path answers another method", ", ".join(sorted(methods))
+            raise Refused(405, "method_not_allowed", words, allow=allow)
         raise Refused(404, "not_found", "there is no such path; /openapi.json lists them")
 
 

@@ -29,11 +29,12 @@ _REFUSALS = {
 }
 
 
-def document(routes: Sequence[Route], *, keys: bool) -> dict[str, Any]:
+def document(routes: Sequence[Route], *, model: str, keys: bool) -> dict[str, Any]:
     """Describe the routes.
 
     Args:
         routes: all of them.
+        model: its name in the paths.
         keys: whether requests need a key.
 
     Returns:
@@ -48,7 +49,7 @@ def document(routes: Sequence[Route], *, keys: bool) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(
-            route, named, keys=keys
+            route, named, model, keys=keys
         )
     made: dict[str, Any] = {
         "openapi": "3.1.0",
@@ -65,7 +66,9 @@ def document(routes: Sequence[Route], *, keys: bool) -> dict[str, Any]:
     return made
 
 
-def _operation(route: Route, named: dict[Any, Any], *, keys: bool) -> dict[str, Any]:
+def _operation(
+    route: Route, named: dict[Any, Any], model: str, *, keys: bool
+) -> dict[str, Any]:
     name = re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").strip("_")
     codes = {405, 421, *route.refuses}
     if route.body is not None:
@@ -92,7 +95,9 @@ def _operation(route: Route, named: dict[Any, Any], *, keys: bool) -> dict[str, 
             "name": part,
             "in": "path",
             "required": True,
-            "schema": {"type": "string", "minLength": 1},
+            "schema": {"enum": [model]}
+            if part == "model"
+            else {"type": "string", "minLength": 1},
         }
         for part in re.findall(r"\{(\w+)\}", route.path)
     ]

@@ -11,14 +11,21 @@ class Refused(Exception):
         code: a word that stays the same, such as ``unknown_item``.
         message: what, why and what to do.
         retry_after_seconds: when to come again; None where that will not help.
+        allow: methods that the path answers, where another was used.
     """
 
     def __init__(
-        self, status: int, code: str, message: str, *, retry_after_seconds: int | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        retry_after_seconds: int | None = None,
+        allow: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
-        self.retry_after_seconds = retry_after_seconds
+        self.retry_after_seconds, self.allow = retry_after_seconds, allow
 
 
 class Overloaded(Refused):

@@ -1,0 +1,77 @@
+"""The two public protocols, as their clients speak them."""
+
+from typing import Any
+
+import pytest
+
+import shortlist as sl
+from serving.conftest import Client
+
+
+def _infer(**changed: Any) -> dict[str, Any]:
+    users = {"name": "user_id", "shape": [2], "datatype": "BYTES", "data": ["u1", "nobody"]}
+    return {"id": "mine", "inputs": [{**users, **changed}]}
+
+
+def test_open_inference_answers_with_tensors(client: Client, fitted: sl.Recommender) -> None:
+    assert client.get("/v2")["name"] == "shortlist"
+    assert client.get("/v2/health/live") == {"live": True}
+    assert client.get("/v2/health/ready") == {"ready": True}
+    assert client.get("/v2/models/toys")["inputs"][0]["datatype"] == "BYTES"
+    assert client.get("/v2/models/toys/ready")["ready"]
+    body = _infer()
+    body["inputs"].append({"name": "k", "shape": [1], "datatype": "INT64", "data": [3]})
+    told = client.post("/v2/models/toys/infer", body)
+    ids, scores = told["outputs"]
+    want = fitted.recommend(users=["u1", "nobody"], k=3)
+    assert told["id"] == "mine"
+    assert (ids["shape"], ids["datatype"]) == ([2, 3], "BYTES")
+    assert ids["data"] == want["item_id"].to_list()
+    assert scores["data"] == pytest.approx(want["score"].to_list())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"shape": [3]},
+        {"shape": []},
+        {"datatype": "FP32"},
+        {"name": "other"},
+        {"data": ["u1", True]},
+        {"data": [["u1"], "u2"]},
+        {"shape": [0], "data": []},
+        {"shape": [1000], "data": ["u"] * 1000},
+    ],
+)
+def test_tensors_that_are_not_as_described_are_refused(
+    client: Client, changed: dict[str, Any]
+) -> None:
+    assert client.ask("POST", "/v2/models/toys/infer", _infer(**changed)).status == 422
+
+
+def test_another_models_name_is_unknown(client: Client) -> None:
+    assert client.ask("GET", "/v2/models/other").status == 404
+    assert client.ask("POST", "/v1/models/other:predict", {"instances": ["u1"]}).status == 404
+
+
+def test_tensorflow_servings_form_by_row_and_by_column(
+    client: Client, fitted: sl.Recommender
+) -> None:
+    state = client.get("/v1/models/toys")["model_version_status"][0]
+    assert (state["version"], state["state"]) == ("1", "AVAILABLE")
+    assert client.get("/v1/models/toys/metadata")["model_spec"]["name"] == "toys"
+    want = fitted.recommend(user="u1", k=2)
+    row = {"user_id": "u1", "k": 2}
+    rows = client.post("/v1/models/toys:predict", {"instances": [row, "u2"]})["predictions"]
+    assert rows[0]["item_ids"] == want["item_id"].to_list()
+    assert len(rows[1]["item_ids"]) == 10
+    columns = client.post("/v1/models/toys:predict", {"inputs": {"user_id": ["u1"], "k": 2}})
+    assert columns["outputs"]["item_ids"] == [rows[0]["item_ids"]]
+    for wrong in (
+        {},
+        {"instances": []},
+        {"instances": [{}]},
+        {"inputs": 3},
+        {"instances": [[1]]},
+    ):
+        assert client.ask("POST", "/v1/models/toys:predict", wrong).status == 422

@@ -1,0 +1,154 @@
+"""Who is let in, how often, and what is never said."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from serving.conftest import Client
+from shortlist.errors import ConfigError
+from shortlist.serving.refusals import Refused
+from shortlist.serving.security import Guard, read_keys
+from shortlist.serving.settings import Settings, read_settings
+
+Start = Callable[..., Client]
+
+
+def _key(name: str, scope: str) -> str:
+    return f"{name}:{scope}:{hashlib.sha256(name.encode()).hexdigest()}"
+
+
+@pytest.fixture
+def keyed(serving: Start) -> Client:
+    return serving(keys=tuple(_key(scope, scope) for scope in ("read", "write", "admin")))
+
+
+@pytest.mark.parametrize(
+    ("key", "statuses"),
+    [
+        (None, (401, 401, 401)),
+        ("wrong", (401, 401, 401)),
+        ("read", (200, 403, 403)),
+        ("write", (200, 200, 403)),
+        ("admin", (200, 200, 200)),
+    ],
+)
+def test_a_key_opens_what_its_scope_says(
+    keyed: Client, key: str | None, statuses: tuple[int, ...]
+) -> None:
+    headers = {} if key is None else {"authorization": f"Bearer {key}", "host": "any.example"}
+    asked = [
+        ("/recommend", {"user_id": "u1"}),
+        ("/events", {"events": [{"event": "watch", "user_id": "u1", "item_id": "i1"}]}),
+        ("/admin/reload", None),
+    ]
+    told = [keyed.ask("POST", path, body, headers=headers).status for path, body in asked]
+    assert tuple(told) == statuses
+    assert keyed.ask("GET", "/health/live").status == 200
+
+
+def test_the_other_header_opens_too_and_the_document_says_that_keys_are_needed(
+    keyed: Client,
+) -> None:
+    headers = {"x-api-key": "read"}
+    assert keyed.ask("GET", "/version", headers=headers).status == 200
+    document = keyed.ask("GET", "/openapi.json").json
+    assert document["paths"]["/version"]["get"]["security"] == [{"key": []}]
+
+
+def test_without_a_key_only_the_names_of_loopback_are_answered(client: Client) -> None:
+    for host, status in (
+        ("localhost:8000", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:8000", 200),
+        ("evil.example", 421),
+        ("localhost.evil.example", 421),
+    ):
+        assert client.ask("GET", "/version", headers={"host": host}).status == status
+
+
+def test_a_form_of_another_page_is_refused(client: Client) -> None:
+    told = client.ask("POST", "/events", {}, headers={"content-type": "text/plain"})
+    assert (told.status, told.json["error"]["code"]) == (415, "not_json")
+    assert client.ask("OPTIONS", "/events", headers={"origin": "http://evil"}).status == 405
+
+
+def test_origins_that_are_named_may_ask(serving: Start) -> None:
+    client = serving(cors=("https://shop.example",))
+    headers = {"origin": "https://shop.example"}
+    before = client.ask("OPTIONS", "/recommend", headers=headers)
+    assert before.status == 204
+    assert before.headers["access-control-allow-origin"] == "https://shop.example"
+    other = client.ask("GET", "/version", headers={"origin": "https://other.example"})
+    assert "access-control-allow-origin" not in other.headers
+
+
+def test_too_many_requests_are_told_when_to_come_again(serving: Start) -> None:
+    client = serving(rate=3)
+    told = [client.ask("GET", "/version") for _ in range(4)]
+    assert [one.status for one in told] == [200, 200, 200, 429]
+    assert told[-1].headers["retry-after"] == "1"
+    assert client.ask("GET", "/health/ready").status == 200
+
+
+def test_a_rate_is_each_keys_own() -> None:
+    guard = Guard(read_keys([_key("a", "read"), _key("b", "read")]), 1)
+    assert guard.enter("read", {b"x-api-key": b"a"}, "1.1.1.1") == "a"
+    with pytest.raises(Refused, match="too many"):
+        guard.enter("read", {b"x-api-key": b"a"}, "1.1.1.2")
+    assert guard.enter("read", {b"x-api-key": b"b"}, "1.1.1.1") == "b"
+
+
+def test_large_bodies_are_refused_before_they_are_read(serving: Start) -> None:
+    client = serving(body_bytes=100)
+    told = client.ask("POST", "/recommend", raw=b" " * 101)
+    assert (told.status, told.json["error"]["code"]) == (413, "too_large")
+    lying = client.ask("POST", "/recommend", raw=b" " * 101, headers={"content-length": "1"})
+    assert lying.status == 413
+
+
+@pytest.mark.parametrize(
+    "text", ["me", "me:read", "me:all:" + "0" * 64, "me:read:abc", ":read:" + "0" * 64]
+)
+def test_a_key_that_cannot_be_read_is_not_repeated(text: str) -> None:
+    with pytest.raises(ConfigError, match="key 1 of the settings") as told:
+        read_keys([text])
+    assert text not in str(told.value) or text == "me"
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "serve.toml"
+    file.write_text('port = 1\nhost = "::1"\nqueue = 7\nrate = 2.5\n')
+    environment = {"SHORTLIST_PORT": "2", "SHORTLIST_HOST": "127.0.0.1", "HOME": "/"}
+    flags = {"bundle": "a.bundle", "port": 3, "host": None}
+    settings = read_settings(flags, file, environment)
+    assert (settings.port, settings.host, settings.queue) == (3, "127.0.0.1", 7)
+    assert settings.rate == 2.5
+    assert settings.model_name == "a"
+    assert settings.state_path == Path("a.state")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"port": 70_000}, "port must be at most"),
+        ({"queue": 0}, "queue must be at least 1"),
+        ({"timeout_seconds": float("nan")}, "timeout_seconds must be at least"),
+        ({"batch": "many"}, "batch"),
+        ({"certificate": "a.pem"}, "needs both"),
+    ],
+)
+def test_settings_out_of_range_are_refused_by_name(
+    given: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        read_settings({"bundle": "a", **given}, None, {})
+
+
+def test_a_file_with_an_unknown_name_says_the_nearest(tmp_path: Path) -> None:
+    file = tmp_path / "serve.toml"
+    file.write_text("prot = 1\n")
+    with pytest.raises(ConfigError, match="Did you mean 'port'"):
+        read_settings({"bundle": "a"}, file, {})
+    assert Settings(bundle="x/movies.bundle").state_path == Path("x/movies.state")
