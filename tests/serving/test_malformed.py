@@ -105,11 +105,13 @@ def test_broken_heads_leave_the_service_standing(process: Process) -> None:
         if isinstance(sent, bytearray):
             for _ in range(rng.randint(1, 6)):
                 sent[rng.randrange(len(sent))] = rng.randrange(256)
-        with socket.create_connection(("127.0.0.1", process.started["port"]), 5) as held:
-            with contextlib.suppress(OSError):  # it may hang up at once
-                held.sendall(bytes(sent))
-                held.shutdown(socket.SHUT_WR)
-                told = held.recv(65_536)
-                assert not told.startswith(b"HTTP/1.1 5"), (sent, told)
+        with (
+            socket.create_connection(("127.0.0.1", process.started["port"]), 5) as held,
+            contextlib.suppress(OSError),  # it may hang up at once
+        ):
+            held.sendall(bytes(sent))
+            held.shutdown(socket.SHUT_WR)
+            told = held.recv(65_536)
+            assert not told.startswith(b"HTTP/1.1 5"), (sent, told)
     assert process.popen.poll() is None
     assert process.ask("POST", "/recommend", {"user_id": "u1"})[0] == 200
