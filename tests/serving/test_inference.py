@@ -67,11 +67,12 @@ def test_tensorflow_servings_form_by_row_and_by_column(
     assert len(rows[1]["item_ids"]) == 10
     columns = client.post("/v1/models/toys:predict", {"inputs": {"user_id": ["u1"], "k": 2}})
     assert columns["outputs"]["item_ids"] == [rows[0]["item_ids"]]
-    for wrong in (
-        {},
-        {"instances": []},
-        {"instances": [{}]},
-        {"inputs": 3},
-        {"instances": [[1]]},
-    ):
-        assert client.ask("POST", "/v1/models/toys:predict", wrong).status == 422
+
+
+@pytest.mark.parametrize(
+    "wrong", [{}, {"instances": []}, {"instances": [{}]}, {"inputs": 3}, {"instances": [[1]]}]
+)
+def test_instances_that_are_not_as_described_are_refused(
+    client: Client, wrong: dict[str, Any]
+) -> None:
+    assert client.ask("POST", "/v1/models/toys:predict", wrong).status == 422
