@@ -79,3 +79,12 @@ def test_weights_by_users(room: int, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "own" in rec.retrievers[0].state().arrays
     assert report.parity is not None
     assert report.parity.agrees
+
+
+def test_a_graph_by_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shortlist.retrieval.graph_filter._SMALL_CATALOGUE", 0)
+    rec = sl.Recommender(sl.retrieval.GraphFilter(rank=4)).fit(small_world())
+    report = exported(rec, tmp_path)
+    assert "basis" in rec.retrievers[0].state().arrays
+    assert report.parity is not None
+    assert report.parity.agrees

@@ -211,6 +211,19 @@ def test_what_cannot_be_a_graph_is_refused_by_name(train: Interactions, tmp_path
     assert not list(tmp_path.glob("*.onnx"))
 
 
+def test_what_was_taken_long_ago_may_be_answered_again(
+    train: Interactions, tmp_path: Path
+) -> None:
+    rec = sl.Recommender(sl.retrieval.EASE(), rules=[sl.rules.Seen(again_after_days=5)]).fit(
+        train
+    )
+    file, _ = written(rec, tmp_path)
+    assert ask(file, "u1", k=39)["item_ids"] == [
+        *rec.recommend("u1", k=39)["item_id"],
+        *[""] * (39 - len(rec.recommend("u1", k=39))),
+    ]
+
+
 def test_rules_that_are_not_in_the_file_are_told(train: Interactions, tmp_path: Path) -> None:
     rules: list[Rule] = [sl.rules.Seen(), sl.rules.Where("year >= 1960")]
     rec = sl.Recommender(sl.retrieval.EASE(), rules=rules).fit(train)

@@ -128,6 +128,28 @@ def _log_above(asking: Asking, floor: float, numbers: str) -> str:
     return net.op("Log", above)
 
 
+def _graph_filter(asking: Asking, part: Any) -> Scored:
+    net, held, n = asking.net, part.state().arrays, asking.n_items
+    if "weights" in held or not fits(
+        asking, (len(held["offsets"]) - 1) * n + held["basis"].size
+    ):
+        return _linear(asking, part)
+    scale = net.constant(np.append(held["scale"], 1).astype(np.float32))
+    users = sp.csr_array(
+        (held["numbers"], held["items"], held["offsets"]), shape=(len(held["offsets"]) - 1, n)
+    ).toarray()
+    even = net.op("Div", asking.signal(0.0), scale)
+    table = net.learned(_wide(users))  # (users, n_items + 1)
+    shared = net.op("MatMul", even, net.op("Transpose", table, perm=[1, 0]))
+    near = net.op("MatMul", shared, table)
+    basis = net.learned(_tall(held["basis"], n))  # (n_items + 1, rank)
+    gains = net.constant(np.asarray(held["gains"], np.float32))
+    along = net.op("Mul", net.op("MatMul", even, basis), gains)
+    far = net.op("MatMul", along, net.op("Transpose", basis, perm=[1, 0]))
+    both = net.op("Mul", net.op("Add", near, far), scale)
+    return both, _liking(asking, part)
+
+
 def _linear(asking: Asking, part: Any) -> Scored:
     return spoken_for(asking, 0.0, _lines(part)), _liking(asking, part)
 
@@ -197,7 +219,7 @@ _WRITERS: Mapping[type[Any], Callable[[Asking, Any], Scored]] = {
     ALS: _vectors,
     EASE: _ease,
     NextItem: _next_item,
-    GraphFilter: _linear,
+    GraphFilter: _graph_filter,
     Neighbours: _linear,
     Popularity: _popularity,
     Blend: _blend,

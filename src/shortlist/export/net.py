@@ -276,15 +276,16 @@ class Net:
         self._nodes = outer
         return self.ops("If", condition, outputs=count, **branches)
 
-    def merged(self, graph: bytes, inputs: Mapping[str, str]) -> str:
-        """The nodes of another graph, in float32.
+    def merged(self, graph: bytes, inputs: Mapping[str, str], *, single: bool = True) -> str:
+        """The nodes of another graph.
 
         Args:
             graph: an ONNX model with output ``y``, in float32 or float64.
             inputs: its inputs -> values of this graph.
+            single: whether it becomes one of float32; else it stays as it is.
 
         Returns:
-            The name of its output, in float32.
+            The name of its output.
 
         Raises:
             ExportError: it is of another version of ONNX's operators, or has functions of its own.
@@ -298,14 +299,15 @@ class Net:
         named = dict(inputs)
         for tensor in model.graph.initializer:
             value = numpy_helper.to_array(tensor)
-            real = np.issubdtype(value.dtype, np.floating)
+            real = single and np.issubdtype(value.dtype, np.floating)
             named[tensor.name] = self.learned(value) if real else self.constant(value)
         for node in model.graph.node:
             for result in node.output:
                 named[result] = f"{prefix}.{result}" if result else ""
             node.input[:] = [named.get(one, one) for one in node.input]
             node.output[:] = [named[one] for one in node.output]
-            _in_single(node)
+            if single:
+                _in_single(node)
             self._nodes.append(node)
         return named["y"]
 

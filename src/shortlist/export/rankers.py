@@ -38,8 +38,8 @@ def predictions(net: Net, snapshot: Snapshot, part: Ranker, user: str, items: st
     if write is None:
         kinds = ", ".join(kind.name for kind in _WRITERS)
         msg = (
-            f"the ranker {part.name} cannot be a graph: it reads features of the pair that only the bundle computes. "
-            f"Export the first stage with --part retriever, or fit one of {kinds} instead"
+            f"the ranker {part.name} cannot be a graph of pairs of ids; {kinds} can. One of lists is exported with the "
+            "whole; else export the first stage with --part retriever"
         )
         raise ExportError(msg)
     return write(net, snapshot, part, user, items)

@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from shortlist.data.protocols import Ranker
 from shortlist.errors import ExportError
 from shortlist.export.asking import Asking, texts
 from shortlist.export.dense import scores
 from shortlist.export.net import Net
+from shortlist.export.pairs import ListRanker, Proposal, list_values
 from shortlist.export.rankers import predictions
 from shortlist.recommender.rules import Seen
 
@@ -45,11 +47,13 @@ class Shortlist:
         if len(found) == 1 and self.rank is None:
             dense = found[0][0]
         else:
-            open_to = [self._open(line) for line, _ in found]
-            knows = [one for _, one in found]
-            dense = open_to[0] if len(found) == 1 else self._merged(open_to, knows)
+            proposed = [
+                self._proposal(part.name, line, knows)
+                for part, (line, knows) in zip(self.rec.retrievers, found, strict=True)
+            ]
+            dense = proposed[0].line if len(found) == 1 else self._merged(proposed)
             if self.rank is not None:
-                dense = self._ranked(dense, len(found))
+                dense = self._ranked(self.rank, dense, proposed)
         line = net.op("Unsqueeze", known, net.ints(1))
         least = net.op("ReduceMin", net.cast(known, "int32"), keepdims=0)
 
@@ -100,36 +104,39 @@ class Shortlist:
         least = self.net.ints(min(self.rec.candidates, self.n_items))
         return self.net.op("Max", self.k, least)
 
-    def _merged(self, lines: list[str], knows: list[str]) -> str:
+    def _proposal(self, name: str, line: str, knows: str) -> Proposal:
+        net, open_to = self.net, self._open(line)
+        top, rows = net.ops("TopK", open_to, self._width(), outputs=2, axis=1)
+        there = net.op("Not", net.op("IsInf", top))
+        there = net.op("And", there, net.op("Unsqueeze", knows, net.ints(1)))
+        return Proposal(name, open_to, rows, there)
+
+    def _merged(self, proposed: list[Proposal]) -> str:
         # reciprocal ranks in float64, as the bundle adds them
         net, total = self.net, None
-        width = self._width()
-        ranks = net.op("Add", net.count(width), net.ints(_CALM + 1))
+        ranks = net.op("Add", net.count(self._width()), net.ints(_CALM + 1))
         worth = net.op("Div", _double(net, 1.0), net.cast(ranks, "float64"))
-        for line, known in zip(lines, knows, strict=True):
-            top, rows = net.ops("TopK", line, width, outputs=2, axis=1)
-            there = net.op("Not", net.op("IsInf", top))
-            there = net.op("And", there, net.op("Unsqueeze", known, net.ints(1)))
-            gained = net.op("Where", there, worth, _double(net, 0.0))
-            zeros = net.zeros(net.op("Shape", line), np.float64)
-            part = net.op("ScatterElements", zeros, rows, gained, axis=1)
+        for one in proposed:
+            gained = net.op("Where", one.there, worth, _double(net, 0.0))
+            zeros = net.zeros(net.op("Shape", one.line), np.float64)
+            part = net.op("ScatterElements", zeros, one.rows, gained, axis=1)
             total = part if total is None else net.op("Add", total, part)
         fused = net.cast(str(total), "float32")
         some = net.op("Greater", fused, net.number(0.0))
         return net.op("Where", some, fused, net.number(-np.inf))
 
-    def _ranked(self, dense: str, parts: int) -> str:
-        net = self.net
-        if self.rank is None:
-            return dense
-        wide = net.op("Mul", self._width(), net.ints(parts))
+    def _ranked(self, rank: Ranker, dense: str, proposed: list[Proposal]) -> str:
+        net, asking = self.net, self.asking
+        wide = net.op("Mul", self._width(), net.ints(len(proposed)))
         width = net.op("Min", wide, net.ints(self.n_items))
         top, rows = net.ops("TopK", dense, width, outputs=2, axis=1)
-        values = predictions(net, self.rec.snapshot, self.rank, self.asking.user, rows)
         there = net.op("Not", net.op("IsInf", top))
+        if isinstance(rank, ListRanker):
+            values = list_values(asking, rank, rows, proposed)
+        else:
+            values = predictions(net, self.rec.snapshot, rank, asking.user, rows)
         values = net.op("Where", there, values, net.number(-np.inf))
-        shape = net.op("Shape", dense)
-        never = net.op("Expand", net.number(-np.inf), shape)
+        never = net.op("Expand", net.number(-np.inf), net.op("Shape", dense))
         return net.op("ScatterElements", never, rows, values, axis=1)
 
 

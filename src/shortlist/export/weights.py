@@ -93,12 +93,15 @@ def _largest(
     kept, whole = 0.0, 0.0
     for some in _blocks(n):
         block = lines(some)
-        at = np.argpartition(-np.abs(block), most - 1, axis=1)[:, :most]
+        size = np.abs(block)
+        at = np.argpartition(-size, most - 1, axis=1)[:, :most]
+        at = np.take_along_axis(at, np.argsort(-np.take_along_axis(size, at, 1), axis=1), 1)
         items[some], weights[some] = at, np.take_along_axis(block, at, axis=1)
         kept += float((weights[some].astype(np.float64) ** 2).sum())
         whole += float((block.astype(np.float64) ** 2).sum())
     left = max(0.0, 1 - kept / whole) if whole else 0.0
-    return items, weights, left if left > 1e-12 else 0.0
+    used = max(1, int((weights != 0).any(axis=0).sum()))
+    return items[:, :used], weights[:, :used], left if left > 1e-12 else 0.0
 
 
 def _blocks(n: int) -> list[NDArray[np.int32]]:
