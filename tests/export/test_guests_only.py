@@ -14,7 +14,7 @@ from shortlist.errors import ConfigError, ExportError
 from shortlist.export import Settings, export
 from shortlist.export.running import File
 from shortlist.recommender import Recommender, load
-from shortlist.retrieval import ALS, EASE, Neighbours, TwoTower
+from shortlist.retrieval import ALS, EASE, GraphFilter, Neighbours, TwoTower
 from shortlist.retrieval import ease as ease_module
 from shortlist.testing import small_world
 
@@ -32,9 +32,13 @@ def saved(folder: Path, model: Retriever) -> Path:
     return folder / "world.bundle"
 
 
-@pytest.mark.parametrize("kind", ["als", "neighbours", "two-tower"])
+@pytest.mark.parametrize("kind", ["als", "neighbours", "graph-filter", "two-tower"])
 def test_guests_are_answered_and_nobody_is_inside(tmp_path: Path, kind: str) -> None:
-    models: dict[str, Retriever] = {"als": ALS(dim=4), "neighbours": Neighbours()}
+    models: dict[str, Retriever] = {
+        "als": ALS(dim=4),
+        "neighbours": Neighbours(),
+        "graph-filter": GraphFilter(),
+    }
     if kind == "two-tower":
         pytest.importorskip("torch")
     models["two-tower"] = TwoTower(**TINY, user=["user_id", "town"])

@@ -104,11 +104,10 @@ class Source:
         """
         if not settings.guests_only:
             return self.rec
-        lines = self.rec.snapshot.n_users + 1
         for part in (*self.rec.retrievers, self.rec.fallback):
-            arrays = part.state().arrays
-            if any(name.endswith("offsets") and len(arrays[name]) == lines for name in arrays):
-                msg = f"{part.name} is made of what each user took, so guests_only cannot leave it out. Fit another: ALS, two towers, or neighbours; or export without, for those who may know"
+            # EASE in its users' form, alone or within another, is written as lines of what each took
+            if any(name.endswith("own") for name in part.state().arrays):
+                msg = f"{part.name} is made of what each user took, so guests_only cannot leave it out. Fit another (ALS, two towers, neighbours), or EASE on more users than items"
                 raise ExportError(msg)
         return without_people(self.rec, self.rec.snapshot.user_vocabulary.ids)
 
