@@ -1,0 +1,86 @@
+"""Live events over a bundle answer as a bundle does that was told of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import shortlist as sl
+from serving.conftest import Client
+
+EVENTS: list[dict[str, Any]] = [
+    {"event": "rating", "user_id": "u3", "item_id": "i9", "rating": 5.0, "timestamp": 1_500_000_300},
+    {"event": "rating", "user_id": "u3", "item_id": "i5", "rating": 1.0, "timestamp": 1_500_000_100},
+    {"event": "rating", "user_id": "fresh", "item_id": "i2", "rating": 4.0, "timestamp": 1_500_000_200},
+    {"event": "rating", "user_id": "fresh", "item_id": "i6", "rating": 5.0, "timestamp": 900_000_000},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("user", ["u3", "fresh", "u4"])
+def test_the_answer_is_that_of_update(
+    serving: Callable[..., Client], world: sl.Interactions, tmp_path: Path, user: str
+) -> None:
+    told = sl.Recommender(retrieve=[sl.retrieval.EASE(decay=0.1)]).fit(world)
+    told.save(tmp_path / "plain.bundle")
+    client = serving(bundle=str(tmp_path / "plain.bundle"))
+    client.post("/events", {"events": EVENTS})
+    rows = pl.DataFrame(EVENTS).drop("event")
+    told.update(sl.Interactions(rows, world.catalogue, None, world.positive))
+    want = told.recommend(user=user, k=40)
+    answer = client.post("/recommend", {"user_id": user, "k": 40})["recommendations"]
+    assert [one["item_id"] for one in answer] == want["item_id"].to_list()
+    assert [one["score"] for one in answer] == pytest.approx(want["score"].to_list())
+
+
+def test_events_stand_in_the_history_in_the_order_of_their_time(client: Client) -> None:
+    client.post("/events", {"events": EVENTS})
+    history = client.get("/users/fresh/history")["history"]
+    assert [one["item_id"] for one in history] == ["i2", "i6"]  # newest first
+    assert [one["rating"] for one in history] == [4.0, 5.0]
+    mine = client.get("/users/u3/history?limit=2")
+    assert [(one["item_id"], one["liked"]) for one in mine["history"]] == [
+        ("i9", True),
+        ("i5", False),  # the world's positive is rating >= 3
+    ]
+    assert mine["total"] == 12
+
+
+def test_time_from_the_future_is_the_time_of_arrival_and_said(client: Client) -> None:
+    event = {"event": "watch", "user_id": "a", "item_id": "i1", "timestamp": 2**40}
+    assert client.post("/events", {"events": [event]})["from_the_future"] == 1
+    assert client.get("/users/a/history")["history"][0]["timestamp"] < 2**35
+
+
+def test_an_event_about_an_unknown_item_counts_once_the_item_comes(client: Client) -> None:
+    event = {"event": "watch", "user_id": "a", "item_id": "later"}
+    assert client.post("/events", {"events": [event]})["unknown_items"] == 1
+    assert client.post("/recommend", {"user_id": "a"})["fallback"]
+    new = {"item_id": "later", "attributes": client.get("/items/i4")["attributes"]}
+    client.post("/items", {"items": [new]})
+    assert client.get("/users/a/history")["total"] == 1
+    assert not client.post("/recommend", {"user_id": "a"})["fallback"]
+
+
+def test_a_dismissed_item_is_not_liked_and_not_shown(client: Client) -> None:
+    watched = {"event": "watch", "user_id": "a", "item_id": "i1"}
+    client.post(
+        "/events", {"events": [watched, {**watched, "event": "dismiss", "item_id": "i5"}]}
+    )
+    liked = {one["item_id"]: one["liked"] for one in client.get("/users/a/history")["history"]}
+    assert liked == {"i1": True, "i5": False}
+    shown = client.post("/recommend", {"user_id": "a", "k": 40})["recommendations"]
+    assert not {"i1", "i5"} & {one["item_id"] for one in shown}
+
+
+def test_a_forgotten_user_who_comes_back_begins_anew(client: Client) -> None:
+    client.ask("DELETE", "/users/u3")
+    client.post("/events", {"events": [{"event": "watch", "user_id": "u3", "item_id": "i4"}]})
+    assert client.get("/users/u3/history")["total"] == 1
+    answer = client.post("/recommend", {"user_id": "u3", "k": 40})
+    assert not answer["fallback"]
+    want = client.post("/recommend", {"history": ["i4"], "k": 40})
+    assert [one["item_id"] for one in answer["recommendations"]] == [
+        one["item_id"] for one in want["recommendations"]
+    ]
