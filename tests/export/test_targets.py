@@ -1,10 +1,12 @@
 """Targets are found by name; settings and paths that cannot be are refused with a remedy."""
 
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
 
-from shortlist.errors import ConfigError, ExportError
+from shortlist.errors import ConfigError, ExportError, MissingExtraError
 from shortlist.export import Settings, export
 from shortlist.export.parity import sample_rows, written_whole
 
@@ -60,3 +62,12 @@ def test_some_rows_evenly_spread() -> None:
     assert sample_rows(5, 3).tolist() == [0, 2, 4]
     assert sample_rows(2, 9).tolist() == [0, 1]
     assert sample_rows(0, 9).tolist() == []
+
+
+def test_onnx_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    for name in list(sys.modules):
+        if name.startswith("shortlist.export."):
+            monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(MissingExtraError, match=r"pip install 'shortlist\[export\]'"):
+        importlib.import_module("shortlist.export.onnx")

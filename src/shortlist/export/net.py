@@ -1,5 +1,6 @@
 """An ONNX graph that grows node by node."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -32,8 +33,8 @@ class Net:
     """Nodes and numbers of one graph.
 
     Args:
-        weights: how learned numbers are stored: ``"float32"``, ``"float16"`` or ``"int8"`` (a scale
-            per line). They are turned into float32 once, when the file is opened.
+        weights: how learned numbers are stored, ``"int8"`` with a scale per line; opening the file
+            turns them into float32.
 
     Attributes:
         bytes_each: of a learned number.
@@ -106,7 +107,7 @@ class Net:
         Returns:
             The names of its outputs.
         """
-        names = [self._fresh(kind.lower()) for _ in range(outputs)]
+        names = [self.fresh(kind.lower()) for _ in range(outputs)]
         node = helper.make_node(kind, list(inputs), names, domain=domain, **attributes)
         self._nodes.append(node)
         return names
@@ -192,7 +193,7 @@ class Net:
         """
         key = (value.dtype.str, value.shape, value.tobytes())
         if key not in self._known:
-            name = self._fresh("constant")
+            name = self.fresh("constant")
             self._tensors.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
             self._known[key] = name
         return self._known[key]
@@ -206,7 +207,7 @@ class Net:
         Returns:
             Its name; (n,) string.
         """
-        name = self._fresh("words")
+        name = self.fresh("words")
         self._tensors.append(numpy_helper.from_array(np.array(values, object), name))
         return name
 
@@ -276,40 +277,13 @@ class Net:
         self._nodes = outer
         return self.ops("If", condition, outputs=count, **branches)
 
-    def merged(self, graph: bytes, inputs: Mapping[str, str], *, single: bool = True) -> str:
-        """The nodes of another graph.
+    def add(self, node: Any) -> None:
+        """Add a node as it is.
 
         Args:
-            graph: an ONNX model with output ``y``, in float32 or float64.
-            inputs: its inputs -> values of this graph.
-            single: whether it becomes one of float32; else it stays as it is.
-
-        Returns:
-            The name of its output.
-
-        Raises:
-            ExportError: it is of another version of ONNX's operators, or has functions of its own.
+            node: an ONNX node over values of this graph.
         """
-        model = onnx.load_from_string(graph)
-        version = next(one.version for one in model.opset_import if one.domain == "")
-        if version > OPSET or model.functions:
-            msg = f"a graph in the bundle is of opset {version}, or has functions; this export reads plain graphs up to opset {OPSET}. Train the model again with this version"
-            raise ExportError(msg)
-        prefix = self._fresh("merged")
-        named = dict(inputs)
-        for tensor in model.graph.initializer:
-            value = numpy_helper.to_array(tensor)
-            real = single and np.issubdtype(value.dtype, np.floating)
-            named[tensor.name] = self.learned(value) if real else self.constant(value)
-        for node in model.graph.node:
-            for result in node.output:
-                named[result] = f"{prefix}.{result}" if result else ""
-            node.input[:] = [named.get(one, one) for one in node.input]
-            node.output[:] = [named[one] for one in node.output]
-            if single:
-                _in_single(node)
-            self._nodes.append(node)
-        return named["y"]
+        self._nodes.append(node)
 
     def model(self, about: Mapping[str, Json]) -> bytes:
         """The finished file.
@@ -323,7 +297,6 @@ class Net:
         Raises:
             ExportError: it is too large for one file.
         """
-        import json
 
         def values(declared: Mapping[str, tuple[str, Sequence[str | int]]]) -> list[Any]:
             return [
@@ -365,16 +338,14 @@ class Net:
         ]
         return told[0], told[1]
 
-    def _fresh(self, stem: str) -> str:
+    def fresh(self, stem: str) -> str:
+        """A name that no value has.
+
+        Args:
+            stem: its beginning.
+
+        Returns:
+            The name.
+        """
         self._count += 1
         return f"{stem}_{self._count}"
-
-
-def _in_single(node: Any) -> None:
-    # what a node makes or turns into float64 becomes float32
-    for attribute in node.attribute:
-        if attribute.name in {"to", "dtype"} and attribute.i == TensorProto.DOUBLE:
-            attribute.i = TensorProto.FLOAT
-        if attribute.HasField("t") and attribute.t.data_type == TensorProto.DOUBLE:
-            value = numpy_helper.to_array(attribute.t).astype(np.float32)
-            attribute.t.CopyFrom(numpy_helper.from_array(value))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
 from shortlist.export.asking import Asking
+from shortlist.export.merged import merged
 from shortlist.ranking.boosted import Boosted
 from shortlist.ranking.list_network import ListNetwork
 from shortlist.ranking.pairs import NOT_PROPOSED, PairFeatures
@@ -65,10 +66,12 @@ def list_values(asking: Asking, part: ListRanker, rows: str, proposed: list[Prop
     if isinstance(
         part, Boosted
     ):  # thresholds are float64: a rounded one would send equal values elsewhere
-        told = net.merged(state.graphs["trees"], {"x": net.cast(flat, "float64")}, single=False)
+        told = merged(
+            net, state.graphs["trees"], {"x": net.cast(flat, "float64")}, single=False
+        )
         told = net.cast(told, "float32")
     else:
-        told = net.merged(state.graphs["layers"], {"x": flat})
+        told = merged(net, state.graphs["layers"], {"x": flat})
     first = net.op("Slice", told, net.ints(0), net.ints(1), net.ints(1))
     return net.op("Reshape", first, net.op("Shape", rows))
 

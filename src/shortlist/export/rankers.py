@@ -11,6 +11,7 @@ from shortlist.data.ragged import times_table
 from shortlist.data.sides import Side
 from shortlist.data.snapshot import Snapshot
 from shortlist.errors import ExportError
+from shortlist.export.merged import merged
 from shortlist.export.net import Net
 from shortlist.ranking.biases import Biases
 from shortlist.ranking.network import RatingNetwork
@@ -68,7 +69,7 @@ def _network(net: Net, snapshot: Snapshot, part: Any, user: str, items: str) -> 
     pairs = net.op("Concat", wide, things, axis=2)
     width = people.shape[1] + int(np.asarray(state.arrays["items"]).shape[1])
     flat = net.op("Reshape", pairs, net.ints(-1, width))
-    numbers = net.merged(state.graphs["layers"], {"x": flat})
+    numbers = merged(net, state.graphs["layers"], {"x": flat})
     left = net.op("Reshape", numbers, net.op("Shape", items))
     arrays = {name: state.arrays[f"{name}_biases"] for name in ("users", "items")}
     biases = State(state.config["biases"], arrays)

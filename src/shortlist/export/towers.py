@@ -13,6 +13,7 @@ from shortlist.data.protocols import Retriever
 from shortlist.data.ragged import times_table
 from shortlist.errors import ExportError
 from shortlist.export.asking import Asking
+from shortlist.export.merged import merged
 from shortlist.export.net import Net
 from shortlist.retrieval.als import ALS
 from shortlist.retrieval.sequence import SequenceTower
@@ -106,7 +107,7 @@ def _tower(asking: Asking, part: TwoTower) -> str:
         pooled = net.zeros(shape, np.float32)
     pooled = net.op("Add", pooled, start)
     graph = towers.graphs.get("user")
-    made = pooled if graph is None else net.merged(graph, {"x": pooled})
+    made = pooled if graph is None else merged(net, graph, {"x": pooled})
     return net.op("Div", made, net.number(towers.temperature))
 
 
@@ -131,7 +132,7 @@ def _sequence(asking: Asking, part: SequenceTower) -> str:
     moved = net.op("ScatterElements", nothing, to, asking.history, axis=1)
     rows = net.op("Slice", moved, net.ints(0), places, net.ints(1))
     items = net.learned(part.item_vectors)
-    return net.merged(state.graphs["history"], {"rows": rows, "items": items})
+    return merged(net, state.graphs["history"], {"rows": rows, "items": items})
 
 
 def _regression(asking: Asking, part: ALS) -> str:
