@@ -21,6 +21,8 @@ COMMANDS = (
     "export",
     "evaluate",
     "compare",
+    "refresh",
+    "rollback",
 )
 BLOCKED = """
 import sys

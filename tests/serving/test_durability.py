@@ -14,14 +14,16 @@ import pytest
 
 from serving.conftest import Client
 from shortlist.serving.committing import Committer
-from shortlist.serving.events import Kept, SqliteStore, StoreFull
+from shortlist.serving.events import Kept, StoreFull
+from shortlist.serving.sqlite import SqliteStore
 
 KILLS = 60
 WRITER = """
 import asyncio, os, random, signal, sys
 from pathlib import Path
 from shortlist.serving.committing import Committer
-from shortlist.serving.events import Kept, SqliteStore
+from shortlist.serving.events import Kept
+from shortlist.serving.sqlite import SqliteStore
 
 async def write(folder, run, out):
     committer = Committer(SqliteStore(Path(folder)), waiting=1000)

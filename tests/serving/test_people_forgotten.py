@@ -15,7 +15,8 @@ from serving.conftest import Client
 from shortlist.errors import BundleError
 from shortlist.recommender.publishing import pointed_at, versions
 from shortlist.serving import cleaning
-from shortlist.serving.events import Kept, SqliteStore, StoreBusy
+from shortlist.serving.events import Kept, StoreBusy
+from shortlist.serving.sqlite import SqliteStore
 
 WHO = "zebra-7731"  # an id that no other text holds
 
@@ -56,7 +57,7 @@ def test_no_file_holds_the_id_afterwards(
 ) -> None:
     fitted.save(bundle)  # a second version; the first is kept
     client = serving()
-    state = client.service.settings.state_path
+    state = Path(client.service.settings.events)
     client.post("/events", events("i4", "i5"))
     assert "users.parquet" in traces(bundle)
     assert any(name.startswith("events.sqlite") for name in traces(state))
@@ -105,7 +106,7 @@ def test_a_bundle_trained_on_old_rows_does_not_bring_anybody_back(
         following.cancel()
 
     client.runner.run(asyncio.wait_for(cleaned(), 30))
-    assert traces(bundle, client.service.settings.state_path) == []
+    assert traces(bundle, Path(client.service.settings.events)) == []
 
 
 def test_a_bundle_that_cannot_be_written_is_told_and_its_rows_are_hidden(

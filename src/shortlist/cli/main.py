@@ -1,7 +1,7 @@
 """The command ``shortlist``: gathers the commands, and turns errors into one message and an exit code.
 
 Exit codes: 0 done; 2 what was asked for cannot be done, with the reason; 130 interrupted; 1 a defect
-of ours, or ``evaluate --fail-if-worse`` that found it worse. Nothing heavy is imported here: commands import what they need when they run.
+of ours, or ``evaluate --fail-if-worse`` or ``refresh`` that found it worse. Nothing heavy is imported here: commands import what they need when they run.
 """
 
 import contextlib
@@ -25,6 +25,8 @@ from shortlist.cli import (
     forget,
     predict,
     recommend,
+    refresh,
+    rollback,
     serve,
     similar,
     train,
@@ -101,6 +103,8 @@ for _module in (
     evaluate,
     compare,
     serve,
+    refresh,
+    rollback,
 ):
     _name = _module.__name__.rpartition(".")[2]
     app.command(_name, epilog=_module.EXAMPLE)(getattr(_module, _name))

@@ -1,13 +1,8 @@
-"""Events on disk: what users did, which items came, and who is to be forgotten.
+"""Events: what users did, which items came, and who is to be forgotten; what keeps them on disk.
 
-SQLite in WAL mode with ``synchronous=FULL``: a commit returns after the log is flushed to disk. Another
-store needs the same methods (:class:`Store`).
+:mod:`shortlist.serving.sqlite` keeps them in one file, :mod:`shortlist.serving.postgres` in a database.
 """
 
-import hashlib
-import os
-import sqlite3
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -15,19 +10,6 @@ from typing import Protocol
 from msgspec import Struct
 
 from shortlist.errors import DataError
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS events (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL UNIQUE, user_id TEXT NOT NULL,
-    item_id TEXT NOT NULL, event TEXT NOT NULL, timestamp INTEGER NOT NULL, rating REAL) STRICT;
-CREATE INDEX IF NOT EXISTS events_of_user ON events (user_id);
-CREATE TABLE IF NOT EXISTS items (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, item_id TEXT NOT NULL UNIQUE, attributes TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS forgotten (user_hash TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS salt (value BLOB NOT NULL) STRICT;
-"""
-_TRIES = 3  # each waits for readers up to five seconds
-_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC}
 
 
 class StoreFull(Exception):
@@ -103,210 +85,45 @@ class Store(Protocol):
         ...
 
 
-class SqliteStore:
-    """Events in one file.
+def beside(bundle: Path) -> Path:
+    """Where events are kept if nothing else is said.
 
     Args:
-        folder: made where it is not there.
+        bundle: the bundle's folder.
+
+    Returns:
+        ``MOVIES.state`` beside ``MOVIES.bundle``.
+    """
+    return bundle.with_name(f"{bundle.name.removesuffix('.bundle')}.state")
+
+
+def open_store(where: str) -> Store:
+    """Open the events, or begin new ones.
+
+    Args:
+        where: a folder.
+
+    Returns:
+        A store.
+    """
+    from shortlist.serving.sqlite import SqliteStore
+
+    return SqliteStore(Path(where))
+
+
+def existing_store(where: str) -> Store:
+    """Open events that are there.
+
+    Args:
+        where: a folder.
+
+    Returns:
+        A store.
 
     Raises:
-        DataError: the file cannot be opened, or is no store.
+        DataError: there are none.
     """
-
-    def __init__(self, folder: Path) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._db = sqlite3.connect(
-                folder / "events.sqlite", isolation_level=None, check_same_thread=False
-            )
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute("PRAGMA secure_delete=ON")
-            self._db.execute("PRAGMA busy_timeout=5000")
-            self._db.executescript(_SCHEMA)
-            self._salt = self._salted()
-        except (OSError, sqlite3.Error) as error:
-            msg = f"the events in {folder} cannot be opened: {error}. Check the folder's permissions and the free space, or give another with --state"
-            raise DataError(msg) from error
-
-    def append(self, batch: Sequence[Kept]) -> list[Kept | None]:
-        """Keep events in one transaction.
-
-        Args:
-            batch: any number.
-
-        Returns:
-            Each event with its place; None for one whose ``event_id`` was there already.
-        """
-        kept: list[Kept | None] = []
-
-        def write() -> None:
-            kept.clear()
-            for one in batch:
-                row = self._db.execute(
-                    "INSERT INTO events (event_id, user_id, item_id, event, timestamp, rating)"
-                    " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING RETURNING seq",
-                    (
-                        one.event_id,
-                        one.user_id,
-                        one.item_id,
-                        one.event,
-                        one.timestamp,
-                        one.rating,
-                    ),
-                ).fetchone()
-                kept.append(
-                    None
-                    if row is None
-                    else Kept(
-                        one.event_id,
-                        one.user_id,
-                        one.item_id,
-                        one.event,
-                        one.timestamp,
-                        one.rating,
-                        row[0],
-                    )
-                )
-
-        self._committed(write)
-        return kept
-
-    def add_items(self, items: Sequence[tuple[str, str]]) -> int:
-        """Keep new items in one transaction.
-
-        Args:
-            items: id and JSON of the columns.
-
-        Returns:
-            How many were not there before.
-        """
-        before = self._db.total_changes
-        self._committed(
-            lambda: self._db.executemany(
-                "INSERT INTO items (item_id, attributes) VALUES (?, ?) ON CONFLICT (item_id) DO NOTHING",
-                items,
-            )
-        )
-        return self._db.total_changes - before
-
-    def forget(self, user_id: str) -> tuple[int, int]:
-        """Remove a user's events; the bytes are overwritten, also in the log.
-
-        Args:
-            user_id: as text.
-
-        Returns:
-            How many events there were, and the place of the forgetting in the order of arrival.
-
-        Raises:
-            StoreBusy: the events are gone, but a reader holds the log, which still has their bytes.
-        """
-        found = seq = 0
-
-        def write() -> None:
-            nonlocal found, seq
-            found = self._db.execute(
-                "DELETE FROM events WHERE user_id = ?", (user_id,)
-            ).rowcount
-            taken = self._db.execute(
-                "INSERT INTO events (event_id, user_id, item_id, event, timestamp)"
-                " VALUES (?, '', '', '', 0) RETURNING seq",
-                (uuid.uuid4().hex,),
-            )
-            seq = taken.fetchone()[0]
-            self._db.execute("DELETE FROM events WHERE seq = ?", (seq,))
-            self._db.execute(
-                "INSERT OR REPLACE INTO forgotten VALUES (?, ?)", (self.hash_of(user_id), seq)
-            )
-
-        self._committed(write)
-        for _ in range(_TRIES):
-            if not self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-                return found, seq
-        raise StoreBusy
-
-    def events_after(self, seq: int) -> list[Kept]:
-        """Events in the order of arrival.
-
-        Args:
-            seq: of the last one not wanted; 0 for all.
-
-        Returns:
-            The events.
-        """
-        rows = self._db.execute(
-            "SELECT event_id, user_id, item_id, event, timestamp, rating, seq FROM events"
-            " WHERE seq > ? ORDER BY seq",
-            (seq,),
-        )
-        return [Kept(*row) for row in rows]
-
-    def items(self) -> list[tuple[str, str]]:
-        """All new items.
-
-        Returns:
-            Id and JSON of the columns, in the order of arrival.
-        """
-        return list(self._db.execute("SELECT item_id, attributes FROM items ORDER BY seq"))
-
-    def forgotten(self) -> dict[str, int]:
-        """Hashes of the users to be forgotten.
-
-        Returns:
-            With the place of each forgetting in the order of arrival.
-        """
-        return dict(self._db.execute("SELECT user_hash, seq FROM forgotten"))
-
-    def marks(self) -> tuple[int, int]:
-        """What there is, in two numbers.
-
-        Returns:
-            The last place that an event or a forgetting took, and how many new items there are.
-        """
-        rows = self._db.execute(
-            "SELECT max(coalesce((SELECT max(seq) FROM events), 0),"
-            " coalesce((SELECT max(seq) FROM forgotten), 0)),"
-            " coalesce((SELECT max(seq) FROM items), 0)"
-        )
-        last, items = rows.fetchone()
-        return last, items
-
-    def hash_of(self, user_id: str) -> str:
-        """The hash under which a user would be forgotten: salted, so that a list of ids does not tell.
-
-        Args:
-            user_id: as text.
-
-        Returns:
-            A text.
-        """
-        return hashlib.sha256(self._salt + user_id.encode()).hexdigest()
-
-    def close(self) -> None:
-        """Give the file back."""
-        self._db.close()
-
-    def _salted(self) -> bytes:
-        self._db.execute(
-            "INSERT INTO salt SELECT ? WHERE NOT EXISTS (SELECT 1 FROM salt)",
-            (os.urandom(16),),
-        )
-        found: bytes = self._db.execute("SELECT value FROM salt").fetchone()[0]
-        return found
-
-    def _committed(self, write: "_Write") -> None:
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            write()
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            if getattr(error, "sqlite_errorcode", None) in _FULL:
-                raise StoreFull from error
-            raise
-
-
-class _Write(Protocol):
-    def __call__(self) -> object: ...
+    if not (Path(where) / "events.sqlite").is_file():
+        msg = f"{where} holds no events: give the state folder of the service"
+        raise DataError(msg)
+    return open_store(where)

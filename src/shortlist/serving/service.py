@@ -12,7 +12,7 @@ from shortlist.serving.arms import Arms
 from shortlist.serving.asking import Question, Reply, answer_batch
 from shortlist.serving.bundles import Bundles
 from shortlist.serving.committing import Committer
-from shortlist.serving.events import Kept, SqliteStore, Store, StoreBusy, StoreFull
+from shortlist.serving.events import Kept, Store, StoreBusy, StoreFull, open_store
 from shortlist.serving.metrics import Metrics, resident_bytes
 from shortlist.serving.opening import pointer_of
 from shortlist.serving.refusals import DiskFull, LogHeld, Overloaded, TooSlow
@@ -43,7 +43,7 @@ class Service:
     def __init__(self, settings: Settings, store: Store | None = None) -> None:
         self.settings = settings
         pointer_of(settings.bundle_path)  # before a folder is made beside what is no bundle
-        self.store = SqliteStore(settings.state_path) if store is None else store
+        self.store = open_store(settings.events) if store is None else store
         self.metrics = Metrics()
         self.committer = Committer(self.store, waiting=_COMMITS)
         self.bundles = Bundles(settings, self.store, self.committer, self.metrics)

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from shortlist.errors import ConfigError, closest
+from shortlist.serving.events import beside
 
 _PREFIX = "SHORTLIST_"
 Arm = Literal["champion", "challenger", "shadow"]
@@ -84,11 +85,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return {arm: Path(one) for arm, one in given.items() if one is not None}
 
     @property
-    def state_path(self) -> Path:
-        """The folder of the events."""
-        given = self.bundle_path
-        beside = given.with_name(f"{given.name.removesuffix('.bundle')}.state")
-        return beside if self.state is None else Path(self.state)
+    def events(self) -> str:
+        """Where the events are kept."""
+        return str(beside(self.bundle_path)) if self.state is None else self.state
 
     @property
     def model_name(self) -> str:

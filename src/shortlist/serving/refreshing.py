@@ -1,0 +1,207 @@
+"""From a bundle and the events that came since to its next version, if that is not worse.
+
+The new rows are cut by time. What was fitted on the bundle's own rows and the earlier events is set against
+the running bundle, which is told the same earlier events, on the latest ones, which neither has
+seen. If it is not shown to be worse, everything is fitted again on all rows and published.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from shortlist.data.interactions import Interactions
+from shortlist.data.snapshot import Snapshot
+from shortlist.data.vocabulary import same_kind
+from shortlist.errors import ConfigError
+from shortlist.recommender.bundle import save
+from shortlist.recommender.recommender import Recommender
+from shortlist.selection.gating import Gate, gate
+from shortlist.serving.cleaning import alone_in, clean
+from shortlist.serving.events import Kept, Store
+from shortlist.serving.opening import open_running
+from shortlist.serving.running import Running
+
+_LIKED = "liked == true"
+
+
+@dataclass(frozen=True, eq=False)
+class Refreshed:
+    """What came of it.
+
+    Attributes:
+        events: new ones, after those that the bundle was trained on.
+        unknown_items: events left out, as no catalogue has their item.
+        repeated: events left out, as the bundle was fitted on the same row.
+        items: new ones.
+        held_back: of the new rows, the latest, on which both were judged.
+        gate: what they say; None where there was nothing to judge.
+        version: published; None where nothing was.
+        worse: whether it was kept back for being worse.
+        verdict: in words.
+    """
+
+    events: int
+    unknown_items: int
+    repeated: int
+    items: int
+    held_back: int
+    gate: Gate | None
+    version: str | None
+    worse: bool
+    verdict: str
+
+
+def refresh(
+    path: Path,
+    store: Store,
+    *,
+    held_back: float = 0.2,
+    force: bool = False,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda _: None,
+) -> Refreshed:
+    """Train on the events, judge, and publish what is not worse.
+
+    Args:
+        path: the bundle's folder.
+        store: of the events.
+        held_back: share of the new rows, the latest, on which new and running are judged; between 0
+            and 1.
+        force: whether to publish also what is worse, or cannot be judged.
+        seed: of the intervals.
+        say: told of each step.
+
+    Returns:
+        What came of it.
+
+    Raises:
+        ConfigError: ``held_back`` is out of range.
+    """
+    if not 0 < held_back < 1:
+        msg = f"held_back must lie between 0 and 1; got {held_back}"
+        raise ConfigError(msg)
+    clean(path, store.hash_of, store.forgotten())  # nobody forgotten is learned from
+    last, _ = store.marks()
+    running, refused = open_running(path, store.items())
+    events = [one for one in store.events_after(running.through) if one.seq <= last]
+    rows, unknown, repeated = _rows_of(running, events)
+    base = _as_liked(running.recommender)
+    new_items = running.snapshot.n_items - (
+        base.growth.n_items if base.growth else running.snapshot.n_items
+    )
+    test = int(len(rows) * held_back)
+    counts = (len(events), unknown, repeated, new_items, test)
+    say(
+        f"{len(events):,} events since version {running.version}: {len(rows):,} new rows, {repeated:,} known, "
+        f"{unknown:,} about unknown items; {new_items:,} new items, {len(refused):,} that the catalogue cannot hold"
+    )
+    if not len(rows) and not new_items and not force:
+        return Refreshed(*counts, None, None, False, f"nothing new since {running.version}")
+    held, earlier = rows.tail(test), rows.head(len(rows) - test)
+    found = None
+    if test and held["liked"].any():
+        say(f"judging on the latest {test:,} rows")
+        found = _judged(base, earlier, held, seed=seed)
+        say(found.verdict)
+        if found.worse and not force:
+            return Refreshed(*counts, found, None, True, found.verdict)
+    elif not force:
+        words = f"too few new rows to judge on: {len(rows):,}, of which {test:,} would be held back; wait for more, or publish with force"
+        return Refreshed(*counts, None, None, False, words)
+    say("fitting on all rows")
+    made = _fitted(base, rows)
+    verdict = "published unjudged" if found is None else found.verdict
+    made = _with_snapshot(made, replace(made.snapshot, positive=_condition(running, rows)))
+    made.metrics = {"refresh": {"from": running.version, "rows": len(rows), "verdict": verdict}}
+    made.events_through = last
+    with alone_in(path):
+        version = save(made, path).name
+    return Refreshed(*counts, found, version, False, verdict)
+
+
+def _judged(base: Recommender, earlier: pl.DataFrame, held: pl.DataFrame, *, seed: int) -> Gate:
+    snapshot = base.snapshot
+    new = _fitted(base, earlier)
+    told = _with_snapshot(base, snapshot)
+    if len(earlier):
+        told.update(Interactions(earlier, snapshot.catalogue, snapshot.users, _LIKED))
+    test = Interactions(held, snapshot.catalogue, snapshot.users, _LIKED)
+    return gate(new, told, test, seed=seed)
+
+
+def _fitted(base: Recommender, rows: pl.DataFrame) -> Recommender:
+    before = base.snapshot.interactions()
+    users = same_kind(before.table["user_id"], rows["user_id"])
+    items = same_kind(before.table["item_id"], rows["item_id"])
+    table = pl.concat(
+        [
+            before.table.with_columns(users[0], items[0]),
+            rows.with_columns(users[1], items[1]).select(before.table.columns),
+        ],
+        how="vertical_relaxed",
+    )
+    return base.settled().fit(replace(before, table=table))
+
+
+def _rows_of(running: Running, events: Sequence[Kept]) -> tuple[pl.DataFrame, int, int]:
+    # new rows by time; how many events are about unknown items; how many the bundle knows
+    snapshot, means = running.snapshot, running.mean_ratings
+    before = snapshot.interactions().table
+    known = [one for one in events if snapshot.item_vocabulary.row(one.item_id) >= 0]
+    liked = [running.liked(one.event, one.rating) for one in known]
+    columns: dict[str, pl.Series] = {
+        "user_id": pl.Series([one.user_id for one in known], dtype=pl.String),
+        "item_id": pl.Series([one.item_id for one in known], dtype=pl.String),
+        "liked": pl.Series(liked, dtype=pl.Boolean),
+        "timestamp": pl.Series([one.timestamp for one in known], dtype=pl.Int64),
+        # what stands for a rating that was not given is the same as in the live answers
+        "rating": pl.Series(
+            [
+                means[0 if like else 1] if one.rating is None else one.rating
+                for like, one in zip(liked, known, strict=True)
+            ],
+            dtype=pl.Float32,
+        ),
+        "weight": pl.Series([1.0] * len(known), dtype=pl.Float32),
+    }
+    rows = pl.DataFrame(columns).sort("timestamp", maintain_order=True)
+    fresh = rows
+    if "timestamp" in before.columns:
+        there = before.select(
+            pl.col("user_id", "item_id").cast(pl.String), "timestamp"
+        ).unique()
+        fresh = rows.join(
+            there, on=["user_id", "item_id", "timestamp"], how="anti", maintain_order="left"
+        )
+    kept = ["user_id", "item_id", "liked"]
+    kept += [name for name in ("timestamp", "rating", "weight") if name in before.columns]
+    return fresh.select(kept), len(events) - len(known), len(rows) - len(fresh)
+
+
+def _condition(running: Running, rows: pl.DataFrame) -> str | None:
+    # a bundle without a condition needs one as soon as something was disliked
+    before = running.snapshot.positive
+    return _LIKED if before is None and not rows["liked"].all() else before
+
+
+def _as_liked(recommender: Recommender) -> Recommender:
+    return _with_snapshot(recommender, replace(recommender.snapshot, positive=_LIKED))
+
+
+def _with_snapshot(recommender: Recommender, snapshot: Snapshot) -> Recommender:
+    return Recommender.from_parts(
+        snapshot,
+        retrieve=recommender.retrievers,
+        rank=recommender.rank,
+        rules=recommender.rules,
+        fallback=recommender.fallback,
+        candidates=recommender.candidates,
+        name=recommender.name,
+        metrics=recommender.metrics,
+        rank_lists=recommender.rank_lists,
+        rerank=recommender.rerankers,
+        explore=recommender.explore,
+        growth=recommender.growth,
+    )

@@ -1,0 +1,137 @@
+"""Events become the next version of a bundle, unless that is worse."""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import shortlist as sl
+from serving.conftest import Client
+from shortlist.cli.main import main
+from shortlist.data.catalogue import Catalogue
+from shortlist.recommender.publishing import pointed_at, versions
+from shortlist.serving.events import Kept
+from shortlist.serving.refreshing import refresh
+from shortlist.serving.sqlite import SqliteStore
+
+
+def watched(pairs: Iterable[tuple[str, str]], start: int) -> list[Kept]:
+    return [
+        Kept(f"{user}/{item}", user, item, "watch", start + n)
+        for n, (user, item) in enumerate(pairs)
+    ]
+
+
+@pytest.fixture
+def paired(tmp_path: Path) -> Path:
+    """Whoever takes a takes b, whoever takes c takes d."""
+    rows = [(f"ab{n}", item) for n in range(20) for item in "ab"]
+    rows += [(f"cd{n}", item) for n in range(20) for item in "cd"]
+    table = pl.DataFrame(rows, schema=["user_id", "item_id"], orient="row")
+    table = table.with_columns(timestamp=pl.int_range(pl.len()))
+    items = Catalogue(pl.DataFrame({"item_id": list("abcd"), "title": ["One", "Two"] * 2}))
+    rec = sl.Recommender(sl.retrieval.EASE(l2=1.0)).fit(sl.Interactions(table, items))
+    rec.save(tmp_path / "p.bundle")
+    return tmp_path / "p.bundle"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterable[SqliteStore]:
+    held = SqliteStore(tmp_path / "p.state")
+    yield held
+    held.close()
+
+
+def tells(store: SqliteStore, last: str) -> None:
+    """Sixty users take a and c; then thirty who took a take ``last``: 180 rows, 30 of them last."""
+    store.append(watched([(f"ac{n}", item) for n in range(60) for item in "ac"], 1000))
+    store.append(watched([(f"t{n}", "a") for n in range(30)], 2000))
+    store.append(watched([(f"t{n}", last) for n in range(30)], 3000))
+
+
+def test_what_predicts_the_latest_rows_better_is_published(
+    paired: Path, store: SqliteStore
+) -> None:
+    tells(store, "c")
+    made = refresh(paired, store, held_back=30 / 180)
+    assert (made.version, made.events, made.held_back) == ("0002", 180, 30)
+    assert made.verdict.startswith("new is better than running")
+    rec = sl.load(paired)
+    assert rec.events_through == 180
+    assert len(rec.snapshot.histories.item_rows) == 80 + 180
+    assert rec.recommend(history=["a"], k=1)["item_id"][0] == "c"
+    again = refresh(paired, store)
+    assert (again.version, again.verdict) == (None, "nothing new since 0002")
+
+
+def test_what_predicts_them_worse_is_not_published_unless_forced(
+    paired: Path, store: SqliteStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tells(store, "b")
+    words = ["refresh", str(paired), "--held-back", str(30 / 180), "--json"]
+    assert main(words) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["published"], told["worse"]) == (None, True)
+    assert told["verdict"].startswith("new is worse than running")
+    assert versions(paired) == ["0001"]
+    assert main([*words, "--force"]) == 0
+    assert pointed_at(paired)[0] == "0002"
+    assert main(["rollback", str(paired)]) == 0
+    assert pointed_at(paired)[0] == "0001"
+    assert main(["rollback", str(paired)]) == 2
+    assert main(["rollback", str(paired), "--to", "0002"]) == 0
+    assert main(["refresh", str(paired), "--state", str(paired)]) == 2
+
+
+def test_too_few_rows_are_waited_for(paired: Path, store: SqliteStore) -> None:
+    store.append(watched([("new", "a")], 1000))
+    made = refresh(paired, store)
+    assert made.version is None
+    assert made.verdict.startswith("too few new rows to judge on: 1, of which 0")
+    assert refresh(paired, store, force=True).version == "0002"
+
+
+def test_the_forgotten_the_unknown_and_the_repeated_are_not_learned_from(
+    paired: Path, store: SqliteStore
+) -> None:
+    tells(store, "c")
+    store.append([Kept("again", "ab0", "a", "watch", 0)])  # a row of the bundle
+    store.append(watched([("t1", "nowhere")], 5000))
+    store.add_items([("e", '{"title": "One"}')])
+    store.append([Kept("down", "t2", "e", "dismiss", 6000)])
+    store.forget("t0")
+    store.forget("ab1")
+    made = refresh(paired, store)
+    assert (made.events, made.unknown_items, made.repeated, made.items) == (181, 1, 1, 1)
+    snapshot = sl.load(paired).snapshot
+    assert {"t0", "ab1"}.isdisjoint(snapshot.user_vocabulary.ids)
+    rows = snapshot.interactions()
+    assert rows.table.filter(pl.col("item_id") == "e")["liked"].to_list() == [False]
+    assert len(rows) == 80 - 2 + 180 - 2 + 1
+    assert snapshot.n_items == 5
+    assert (
+        "ab1" not in sl.load(paired, version=versions(paired)[0]).snapshot.user_vocabulary.ids
+    )
+
+
+def test_the_service_takes_the_new_version_and_tells_it_no_event_twice(
+    serving: Callable[..., Client], bundle: Path
+) -> None:
+    client = serving()
+    events = [
+        {"event": "rating", "rating": 1 + n % 5, "user_id": f"u{n}", "item_id": f"i{n % 9}"}
+        for n in range(40)
+    ]
+    client.post("/events", {"events": events})
+    before = client.get("/users/u7/history")
+    store = SqliteStore(Path(client.service.settings.events))
+    made = refresh(bundle, store, force=True)
+    store.close()
+    client.ask("POST", "/admin/reload")
+    assert client.service.running.version == made.version == "0002"
+    assert client.service.running.through == 40
+    after = client.get("/users/u7/history")
+    assert after["total"] == before["total"]
+    assert client.service.running.snapshot.positive == sl.load(bundle).snapshot.positive
