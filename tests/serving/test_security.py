@@ -126,7 +126,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
     assert (settings.port, settings.host, settings.queue) == (3, "127.0.0.1", 7)
     assert settings.rate == 2.5
     assert settings.model_name == "a"
-    assert settings.state_path == Path("a.state")
+    assert settings.events == "a.state"
 
 
 @pytest.mark.parametrize(
@@ -151,4 +151,4 @@ def test_a_file_with_an_unknown_name_says_the_nearest(tmp_path: Path) -> None:
     file.write_text("prot = 1\n")
     with pytest.raises(ConfigError, match="Did you mean 'port'"):
         read_settings({"bundle": "a"}, file, {})
-    assert Settings(bundle="x/movies.bundle").state_path == Path("x/movies.state")
+    assert Settings(bundle="x/movies.bundle").events == "x/movies.state"
