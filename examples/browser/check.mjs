@@ -28,6 +28,7 @@ for (const [name, colorScheme, width] of [
   ["phone", "light", 360],
 ]) {
   const page = await browser.newPage({ colorScheme, viewport: { width, height: 800 } });
+  page.setDefaultTimeout(90_000); // a busy machine is slow, not wrong
   page.on("request", (request) => {
     if (!request.url().startsWith(url) && !/^(data|blob):/.test(request.url()))
       read.elsewhere.push(request.url());

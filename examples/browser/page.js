@@ -59,18 +59,14 @@ function showFound(films, text, changed) {
       line(film.title, `Pick ${film.title}`, () => {
         liked.set(film.id, film.title);
         at("search").value = "";
-        at("found").replaceChildren();
+        showFound(films, "", changed);
         showLiked(changed);
         at("search").focus();
       }),
     ),
   );
-  if (words.length && !found.length) {
-    const none = document.createElement("li");
-    none.className = "hint";
-    none.textContent = "No film has all of these words in its title.";
-    at("found").replaceChildren(none);
-  }
+  const more = found.length > FOUND ? `, ${FOUND} shown` : "";
+  at("hits").textContent = words.length ? `Titles with all of these words: ${found.length}${more}.` : "";
 }
 
 function showLiked(changed) {

@@ -107,3 +107,24 @@ def test_a_file_that_would_disagree_is_not_written(
     with pytest.raises(ExportError, match=r"r\.tflite would not answer as the bundle does"):
         export(bundle("plain"), tmp_path / "r.tflite", to="litert", settings=RANKER)
     assert not list(tmp_path.iterdir())
+
+
+@needs_converter
+def test_a_model_that_the_converter_refuses(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    right = RowsPart.of
+
+    def complex_valued(*given: object) -> RowsPart:
+        part = right(*given)  # type: ignore[arg-type]
+        part.module.forward = lambda user, item: torch.linalg.eigvals(  # type: ignore[method-assign]
+            torch.outer(user, item).float()
+        )
+        return part
+
+    monkeypatch.setattr(RowsPart, "of", complex_valued)
+    with pytest.raises(ExportError, match="the LiteRT converter cannot write this model"):
+        export(bundle("plain"), tmp_path / "r.tflite", to="litert", settings=RANKER)
+    assert not list(tmp_path.iterdir())

@@ -94,6 +94,10 @@ def _convert(part: RowsPart, batches: tuple[int, ...], out: Path) -> None:
         try:
             converter.convert().export(str(written))
             written.replace(out)
+        except Exception as error:  # the converter's own errors have no common class
+            reason = str(error).strip().partition("\n")[0]
+            msg = f"the LiteRT converter cannot write this model ({reason}); export it with --to onnx"
+            raise ExportError(msg) from error
         finally:
             written.unlink(missing_ok=True)
 
