@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from common import parse_data, write
+from common import parse_jobs, write, written
 
 import shortlist as sl
 from shortlist.data.catalogue import Catalogue
@@ -30,6 +30,7 @@ from shortlist.ranking import Biases, Factorisation, RatingNetwork, Stack
 
 COLUMNS = ["user_id", "item_id", "rating", "timestamp"]
 GOALS = {"ml-100k": (0.884, 0.8825), "movielens-small": (0.86, None), "ml-1m": (0.838, None)}
+JOBS = (*GOALS, "later")
 Parts = tuple[sl.Interactions, sl.Interactions, dict[str, list[Any]]]
 
 
@@ -132,14 +133,14 @@ def errors(values: np.ndarray[Any, Any], test: sl.Interactions) -> Ratio:
     return Ratio(found.squared, found.rows.astype(np.float64), root=True)
 
 
-def lines(parts: Parts, *, network: bool) -> dict[str, Any]:
+def lines(parts: Parts, *, more: bool) -> dict[str, Any]:
     """RMSE of each model on one data set, and its gap to the biases."""
     train, test, features = parts
     models: dict[str, Any] = {"bias": Biases(), "factorisation": Factorisation(**features)}
-    if network:
+    if more:
         read = {side: [f"{side}_id", *more] for side, more in features.items()}
         models["network"] = RatingNetwork(**read)
-        models["stack"] = Stack([Factorisation(**features), RatingNetwork(**read), Biases()])
+        models["stack"] = Stack([Factorisation(**features), Biases()])
     ratios: dict[str, Ratio] = {}
     found: dict[str, Any] = {}
     for name, model in models.items():
@@ -177,15 +178,18 @@ def calibration(
 
 def main() -> None:
     """Every data set, then the later rows."""
-    data = parse_data(__doc__ or "")
-    whole = ml_100k(data)
-    results = {
-        "ml-100k": lines(whole, network=True),
-        "movielens-small": lines(movielens_small(data), network=True),
-        "ml-1m": lines(ml_1m(data), network=False),
-    }
-    later = sl.split.latest(whole[0], test=0.1)
-    results["later"] = lines((later.train, later.test, whole[2]), network=False)
+    data, jobs = parse_jobs(__doc__ or "", JOBS)
+    results = written("rating_models")
+    if "ml-100k" in jobs:
+        results["ml-100k"] = lines(ml_100k(data), more=True)
+    if "movielens-small" in jobs:
+        results["movielens-small"] = lines(movielens_small(data), more=True)
+    if "ml-1m" in jobs:
+        results["ml-1m"] = lines(ml_1m(data), more=False)
+    if "later" in jobs:
+        rows, _, features = ml_100k(data)
+        later = sl.split.latest(rows, test=0.1)
+        results["later"] = lines((later.train, later.test, features), more=False)
     for name, (single, stacked) in GOALS.items():
         results[name]["reached"] = results[name]["factorisation"]["rmse"] <= single and (
             stacked is None or results[name]["stack"]["rmse"] <= stacked

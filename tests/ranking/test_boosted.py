@@ -161,10 +161,28 @@ def test_lists_without_a_taken_item_teach_nothing() -> None:
         sl.Recommender(EASE(l2=10.0), Boosted(trees=2), rules=rules).fit(train)
 
 
+def test_runs_are_the_mean_of_their_seeds() -> None:
+    train = worlds.small_world(users=80, items=80, positive=None)
+    values = []
+    for one in (
+        Boosted(trees=5, least=5),
+        Boosted(trees=5, least=5, seed=1),
+        Boosted(trees=5, least=5, runs=2),
+    ):
+        # the lot of the lists does not decide here: there are fewer than ``askers``
+        rec = sl.Recommender(EASE(l2=10.0), one, candidates=20).fit(train)
+        queries = rec.snapshot.queries(["u0", "u1"])
+        found, _ = proposals(rec, rec.stages(), queries)
+        values.append(one.values(queries, found))
+    assert np.abs(values[0] - values[1]).max() > 0.001
+    assert_allclose((values[0] + values[1]) / 2, values[2], atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         {"trees": 0},
+        {"runs": 0},
         {"leaves": 1},
         {"learning_rate": 0.0},
         {"l2": -1.0},

@@ -33,11 +33,12 @@ class Trees:
     roots: NDArray[np.int32]
 
     @classmethod
-    def of(cls, trees: Sequence[Json]) -> Self:
+    def of(cls, trees: Sequence[Json], *, share: float = 1.0) -> Self:
         """Read the trees that LightGBM's ``dump_model()["tree_info"]`` tells of.
 
         Args:
             trees: one dictionary per tree; numeric splits, missing values counted as 0.
+            share: of each tree's answer that counts.
 
         Returns:
             The same trees.
@@ -50,7 +51,7 @@ class Trees:
             np.array(threshold, np.float64),
             np.array(left, np.int32),
             np.array(right, np.int32),
-            np.array(value, np.float64),
+            share * np.array(value, np.float64),
             np.array(roots, np.int32),
         )
 
