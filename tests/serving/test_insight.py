@@ -116,3 +116,24 @@ def test_a_forgotten_item_of_an_older_bundle_is_left_out(
     told = client.get("/stats")
     assert told["coverage"] == 0.25
     assert [one["item_id"] for one in told["most_shown"]] == ["a"]
+
+
+def test_the_columns_come_with_the_list_where_asked_for(
+    four: Path, serving: Callable[..., Client]
+) -> None:
+    client = serving(bundle=str(four))
+    body = {"history": [], "k": 1, "attributes": True}
+    (first,) = client.post("/recommend", body)["recommendations"]
+    assert first["item_id"] == "a"
+    assert first["attributes"] == client.get("/items/a")["attributes"]
+    (like,) = client.post("/similar", {"item_id": "b", "k": 1, "attributes": True})["similar"]
+    assert like["attributes"] == client.get(f"/items/{like['item_id']}")["attributes"]
+
+
+def test_words_are_found_in_any_order(client: Client) -> None:
+    title = client.get("/items?search=the&limit=1")["items"][0][
+        "title"
+    ]  # The NAME NAME (NUMBER)
+    words = "%20".join(reversed(title.upper().split()))
+    assert title in [one["title"] for one in client.get(f"/items?search={words}")["items"]]
+    assert client.get(f"/items?search={words}%20nowhere")["items"] == []

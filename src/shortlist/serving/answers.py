@@ -80,7 +80,7 @@ class Answers:
         metrics.shown.update([ids[row] for row in reply.rows])
         return ok(
             wire.Shortlist(
-                _places(reply),
+                _places(reply, attributes=asked.attributes),
                 reply.known_user,
                 reply.fallback,
                 reply.unknown_items,
@@ -118,7 +118,16 @@ class Answers:
             raise Refused(
                 409, "not_available", "this bundle cannot tell what an item is like"
             ) from None
-        found = [wire.AlikeItem(*line) for line in table.rows()]
+        found = [
+            wire.AlikeItem(
+                rank,
+                item_id,
+                title,
+                score,
+                running.attributes(running.row(item_id)) if asked.attributes else None,
+            )
+            for rank, item_id, title, score in table.rows()
+        ]
         return ok(wire.SimilarItems(found, running.version))
 
     async def audience(self, _: Request, asked: wire.Audience) -> Response:
@@ -245,9 +254,9 @@ def _insist_one_asker(user_id: object, history: object, about: object) -> None:
         )
 
 
-def _places(reply: Reply) -> list[wire.Place]:
+def _places(reply: Reply, *, attributes: bool) -> list[wire.Place]:
     ids, titles = reply.running.item_ids, reply.running.titles
-    if reply.because is None and reply.propensity is None:
+    if reply.because is None and reply.propensity is None and not attributes:
         return [
             wire.Place(
                 place + 1, ids[row], titles[row], reply.scores[place], reply.sources[place]
@@ -268,6 +277,7 @@ def _places(reply: Reply) -> list[wire.Place]:
                 None if because is None else [wire.Because(**one) for one in because],
                 None if ranked_by is None else [wire.RankedBy(**one) for one in ranked_by],
                 None if reply.propensity is None else reply.propensity[place],
+                reply.running.attributes(row) if attributes else None,
             )
         )
     return places

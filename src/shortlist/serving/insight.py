@@ -115,6 +115,7 @@ class Insight:
         popularity, coverage = await service.slowly(lambda: look.spread(shown))
         return ok(
             Stats(
+                look.running.version,
                 time.time(),
                 time.time() - self._started,
                 list(SECONDS),

@@ -154,21 +154,23 @@ class Running:
         return bool(positive.mask(pl.DataFrame({"rating": [rating]}))[0])
 
     def search(self, words: str, most: int) -> list[int]:
-        """Find items by a part of the title, whatever the case and the accents.
+        """Find items by parts of the title, whatever the case and the accents.
 
         Args:
-            words: that stand in the title; one that starts with them comes first, then one with a
-                word that does, then the others; among equals the one taken most.
+            words: that all stand in the title, in any order ("the matrix" finds "Matrix, The"); one
+                that starts with them comes first, then one with a word that does, then the others;
+                among equals the one taken most.
             most: how many.
 
         Returns:
             Rows.
         """
         wanted = _folded(words)
+        each = wanted.split()
         found = [
             (_place(title, wanted), -int(self._counts[row]), row)
             for row, title in enumerate(self._folded_titles)
-            if wanted in title
+            if all(word in title for word in each)
         ]
         return [row for _, _, row in sorted(found)[:most]]
 

@@ -48,6 +48,7 @@ class Recommend(Asked, frozen=True):
     context: Columns | None = None
     explain: bool = False
     diversity: Annotated[float, Meta(ge=0, le=1)] | None = None
+    attributes: bool = False
 
 
 class Similar(Asked, frozen=True):
@@ -56,6 +57,7 @@ class Similar(Asked, frozen=True):
     item_id: Id
     k: K = 10
     where: Condition | None = None
+    attributes: bool = False
 
 
 class Audience(Asked, frozen=True):
@@ -141,6 +143,7 @@ class Place(Struct, frozen=True, omit_defaults=True):
     because: list[Because] | None = None
     ranked_by: list[RankedBy] | None = None
     propensity: float | None = None
+    attributes: dict[str, Any] | None = None
 
 
 class Shortlist(Struct, frozen=True):
@@ -157,13 +160,14 @@ class Shortlist(Struct, frozen=True):
     version: str
 
 
-class AlikeItem(Struct, frozen=True):
+class AlikeItem(Struct, frozen=True, omit_defaults=True):
     """An item like the one asked about."""
 
     rank: int
     item_id: str | int
     title: str
     score: float
+    attributes: dict[str, Any] | None = None
 
 
 class SimilarItems(Struct, frozen=True):

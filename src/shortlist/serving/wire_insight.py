@@ -105,6 +105,7 @@ class Shown(Struct, frozen=True):
 class Stats(Struct, frozen=True):
     """Traffic since the start. ``coverage`` is the share of the catalogue that stood in a shortlist."""
 
+    version: str
     time: float
     up_seconds: float
     bounds: list[float]
