@@ -119,7 +119,7 @@ def test_a_model_that_the_converter_refuses(
 
     def complex_valued(*given: object) -> RowsPart:
         part = right(*given)  # type: ignore[arg-type]
-        part.module.forward = lambda user, item: torch.linalg.eigvals(  # type: ignore[method-assign]
+        part.module.forward = lambda user, item: torch.linalg.eigvals(
             torch.outer(user, item).float()
         )
         return part
