@@ -128,10 +128,12 @@ def test_several_retrievers_and_a_ranker(train: Interactions, tmp_path: Path) ->
     assert ask(file, user, k=5)["item_ids"] == plain.recommend(user, k=5)["item_id"].to_list()
 
 
-@pytest.mark.parametrize("network", [False, True])
-def test_predictions_of_pairs(train: Interactions, tmp_path: Path, network: bool) -> None:
+@pytest.mark.parametrize("kind", ["biases", "factorisation", "network"])
+def test_predictions_of_pairs(train: Interactions, tmp_path: Path, kind: str) -> None:
     ranker: Ranker = sl.ranking.Biases()
-    if network:
+    if kind == "factorisation":
+        ranker = sl.ranking.Factorisation(dim=2, sweeps=6, burn_in=2, draws=2, user=["town"])
+    if kind == "network":
         pytest.importorskip("torch")
         ranker = sl.ranking.RatingNetwork(
             dim=4, layers=(8,), epochs=1, user=["user_id", "town"], item=["item_id", "genres"]
@@ -145,6 +147,9 @@ def test_predictions_of_pairs(train: Interactions, tmp_path: Path, network: bool
     )
     wanted = [rec.predict(user, ["i5"])["prediction"][0] for user in ("u3", "nobody")]
     assert told["prediction"].tolist() == pytest.approx(wanted, rel=1e-5)
+    if kind == "factorisation":
+        with pytest.raises(ExportError, match=r"guest's history.*--part retriever"):
+            written(rec, tmp_path)
 
 
 @pytest.fixture(scope="module")

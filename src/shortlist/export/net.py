@@ -33,8 +33,7 @@ class Net:
     """Nodes and numbers of one graph.
 
     Args:
-        weights: how learned numbers are stored, ``"int8"`` with a scale per line; opening the file
-            turns them into float32.
+        weights: how learned numbers are stored until the file is opened; int8 has a scale per line.
 
     Attributes:
         bytes_each: of a learned number.
@@ -120,7 +119,7 @@ class Net:
             kind: such as ``"float32"``.
 
         Returns:
-            The name of the same shape.
+            The same shape.
         """
         return self.op("Cast", value, to=_KINDS[kind])
 
@@ -205,7 +204,7 @@ class Net:
             values: n texts.
 
         Returns:
-            Its name; (n,) string.
+            Their name; (n,) string.
         """
         name = self.fresh("words")
         self._tensors.append(numpy_helper.from_array(np.array(values, object), name))

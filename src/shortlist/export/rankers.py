@@ -14,6 +14,7 @@ from shortlist.errors import ExportError
 from shortlist.export.merged import merged
 from shortlist.export.net import Net
 from shortlist.ranking.biases import Biases
+from shortlist.ranking.factorisation import Factorisation
 from shortlist.ranking.network import RatingNetwork
 
 Writer: TypeAlias = Callable[[Net, Snapshot, Any, str, str], str]
@@ -76,6 +77,30 @@ def _network(net: Net, snapshot: Snapshot, part: Any, user: str, items: str) -> 
     return net.op("Add", _biases_of(net, biases, user, items), left)
 
 
+def _factorisation(net: Net, snapshot: Snapshot, part: Any, user: str, items: str) -> str:
+    # the draws stand side by side, so that one product is the sum over them
+    fitted = part._fitted()
+    known = snapshot.queries_of_rows(np.arange(snapshot.n_users, dtype=np.int32))
+    bias, factors = [], []
+    for queries in (known, snapshot.guest()):
+        asked = fitted.askers(queries, implicit=part.implicit)
+        mood, _ = fitted.moods.at(queries.user_rows, np.full(len(queries), np.nan))
+        bias.append(asked.bias.mean(axis=1, dtype=np.float64) + mood)
+        factors.append(asked.factors / asked.bias.shape[1])
+    held, scale = fitted.posterior, fitted.scale
+    own = net.constant((np.concatenate(bias) * scale.spread + scale.mean).astype(np.float32))
+    its = held.item_bias.mean(axis=1, dtype=np.float64) * scale.spread
+    people = net.learned(np.concatenate(factors) * np.float32(scale.spread))
+    vectors = net.op("Unsqueeze", net.op("Gather", people, user), net.ints(2))
+    things = net.op("Gather", net.learned(held.item_factors), items)  # (n, m, draws * dim)
+    dots = net.op("Squeeze", net.op("MatMul", things, vectors), net.ints(2))
+    both = net.op("Add", dots, net.op("Gather", net.constant(its.astype(np.float32)), items))
+    value = net.op("Add", both, net.op("Unsqueeze", net.op("Gather", own, user), net.ints(1)))
+    if not part.clip:
+        return value
+    return net.op("Clip", value, net.number(scale.low), net.number(scale.high))
+
+
 def user_lines(snapshot: Snapshot, side: Side, state: State) -> NDArray[np.float32]:
     """What the network reads of each user.
 
@@ -97,4 +122,8 @@ def user_lines(snapshot: Snapshot, side: Side, state: State) -> NDArray[np.float
     return np.concatenate(lines).astype(np.float32)
 
 
-_WRITERS: Mapping[type[Any], Writer] = {Biases: _biases, RatingNetwork: _network}
+_WRITERS: Mapping[type[Any], Writer] = {
+    Biases: _biases,
+    RatingNetwork: _network,
+    Factorisation: _factorisation,
+}

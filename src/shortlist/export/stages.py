@@ -6,11 +6,12 @@ import numpy as np
 
 from shortlist.data.protocols import Ranker
 from shortlist.errors import ExportError
-from shortlist.export.asking import Asking, texts
+from shortlist.export.asking import Asking
 from shortlist.export.dense import scores
 from shortlist.export.net import Net
 from shortlist.export.pairs import ListRanker, Proposal, list_values
 from shortlist.export.rankers import predictions
+from shortlist.ranking.factorisation import Factorisation
 from shortlist.recommender.rules import Seen
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ class Shortlist:
         self.net, self.rec = net, rec
         self.asking = Asking(net, rec.snapshot)
         self.rank = rec.rank if ranked and rec.rank_lists else None
+        if isinstance(self.rank, Factorisation):
+            msg = f"the ranker {self.rank.name} reads who took what of a guest's history, which the graph does not. Export --part retriever and --part ranker, or fit another ranker, such as bias"
+            raise ExportError(msg)
         self.n_items = rec.snapshot.n_items
         given = net.lookup(net.input("exclude", "string", "batch", "e"), self.asking.item_ids)
         self.k = net.op("Min", net.input("k", "int64", 1), net.ints(self.n_items))
@@ -152,7 +156,6 @@ def check_exportable(rec: "Recommender") -> None:
     if rec.growth is not None:
         msg = "this bundle was updated since it was trained, and what came after is answered through its likes, which a file does not hold. Train it again, then export"
         raise ExportError(msg)
-    texts(rec.snapshot.item_vocabulary.ids.cast(str).to_list())
 
 
 def _double(net: Net, value: float) -> str:
