@@ -1,6 +1,8 @@
 """One bundle replaces another without dropping a request, and what cannot be trusted replaces nothing."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,3 +90,15 @@ def test_a_bundle_that_was_trained_on_events_is_not_told_them_twice(
     assert client.get("/users/u3/history")["total"] == total - 1
     client.ask("POST", "/admin/rollback", {})  # it was not trained on the event
     assert client.get("/users/u3/history")["total"] == total
+
+
+def test_a_replaced_bundle_is_let_go(
+    client: Client, fitted: sl.Recommender, bundle: Path
+) -> None:
+    client.post("/recommend", {"user_id": "u3"})
+    before = weakref.ref(client.service.running.recommender)
+    fitted.save(bundle)
+    client.ask("POST", "/admin/reload")
+    client.post("/recommend", {"user_id": "u3"})
+    gc.collect()
+    assert before() is None

@@ -111,6 +111,7 @@ class Batcher(Generic[Question, Reply]):
             self.sizes.append(len(batch))
             replies = self._replies([one.question for one in batch])
             batch[0].loop.call_soon_threadsafe(_deliver, batch, replies)
+            del batch, replies  # while it waits, they would hold a bundle that was replaced
 
     def _replies(self, questions: Sequence[Question]) -> Sequence[Reply | Exception]:
         try:

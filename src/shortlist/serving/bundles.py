@@ -14,6 +14,7 @@ from shortlist.serving.asking import Question, answer_batch
 from shortlist.serving.cleaning import Cleaner
 from shortlist.serving.committing import Committer
 from shortlist.serving.events import Kept, Store, StoreFull
+from shortlist.serving.memory import give_back
 from shortlist.serving.metrics import Metrics
 from shortlist.serving.opening import grown, open_running, pointer_of
 from shortlist.serving.overlay import Overlay
@@ -23,6 +24,7 @@ from shortlist.serving.settings import Arm, Settings
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
+_LET_GO_SECONDS = 1.0
 _News = tuple[int, int, list[Kept], dict[str, int], list[tuple[str, str]]]
 
 
@@ -159,6 +161,9 @@ class Bundles:
             )
             self.overlay.replace(events, last)
         self.arms = after
+        # once the batch under way and our callers have let go of the old one
+        loop = asyncio.get_running_loop()
+        loop.call_later(_LET_GO_SECONDS, loop.run_in_executor, None, give_back)
 
     async def watch(self) -> None:
         """Look for new versions until cancelled. They are cleaned of the forgotten first."""

@@ -67,6 +67,18 @@ async def _served(settings: Settings, held: socket.socket) -> None:
     tasks = [asyncio.create_task(service.bundles.follow())]
     if settings.watch_seconds:
         tasks.append(asyncio.create_task(service.bundles.watch()))
+    _tell_ready(service, held)
+    try:
+        await server.serve(sockets=[held])
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.to_thread(service.close)
+        logs.say("stopped")
+
+
+def _tell_ready(service: Service, held: socket.socket) -> None:
+    # a function of its own: the frame that serves must not hold on to the first bundle
     host, port = held.getsockname()[:2]
     running = service.running
     logs.say(
@@ -75,15 +87,8 @@ async def _served(settings: Settings, held: socket.socket) -> None:
         port=port,
         version=running.version,
         name=running.recommender.name,
-        keys=len(settings.keys),
+        keys=len(service.settings.keys),
     )
-    try:
-        await server.serve(sockets=[held])
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.to_thread(service.close)
-        logs.say("stopped")
 
 
 class _Server(uvicorn.Server):
