@@ -130,21 +130,16 @@ class Boosted(ListModel):
             "num_threads": 1,
             "verbosity": -1,
         }
-        data = lightgbm.Dataset(
-            examples.x, examples.liked.astype(np.int32), group=examples.sizes
+
+        def lists(of: Examples, like: Any = None) -> Any:
+            liked = of.liked.astype(np.int32)
+            return lightgbm.Dataset(of.x, liked, group=of.sizes, reference=like)
+
+        data = lists(examples)
+        held = [] if chooses is None else [lists(chooses, data)]
+        stop: list[Any] = (
+            [] if chooses is None else [lightgbm.early_stopping(_LATE, verbose=False)]
         )
-        held: list[Any] = []
-        stop: list[Any] = []
-        if chooses is not None:
-            held = [
-                lightgbm.Dataset(
-                    chooses.x,
-                    chooses.liked.astype(np.int32),
-                    group=chooses.sizes,
-                    reference=data,
-                )
-            ]
-            stop = [lightgbm.early_stopping(_LATE, verbose=False)]
         grown = lightgbm.train(settings, data, self.trees, valid_sets=held, callbacks=stop)
         self.chosen_trees = grown.best_iteration if chooses is not None else None
         told = grown.dump_model(num_iteration=self.chosen_trees)["tree_info"]

@@ -1,6 +1,6 @@
 """What list models share: they learn from candidate lists, over features of the pair."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
@@ -244,7 +244,13 @@ class ListModel:
         model._set_inner(state.config, state.arrays, state.graphs)
         return model
 
-    def _over(self, queries: Queries, candidates: Candidates, read: Any) -> NDArray[np.float32]:
+    def _over(
+        self,
+        queries: Queries,
+        candidates: Candidates,
+        read: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    ) -> NDArray[np.float32]:
+        # what ``read`` makes of the features, some askers at a time
         features, (n, m) = self._fitted(), candidates.rows.shape
         values = np.empty((n, m), np.float32)
         if not values.size:
