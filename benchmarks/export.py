@@ -5,6 +5,8 @@ a retriever of two towers of ids, dim 32, and a ranker of pairs of user and titl
 """
 
 import os
+import subprocess
+import sys
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -142,6 +144,31 @@ def ranker(train: sl.Interactions, home: Path) -> dict[str, Any]:
     return found
 
 
+def large(home: Path, *, items: int = 100_000, users: int = 5_000) -> dict[str, Any]:
+    """A made-up catalogue of the largest size that the graph itself searches; ALS, dim 64."""
+    rng = np.random.default_rng(0)
+    drawn = (items * rng.random(4 * items) ** 3).astype(np.int64)
+    taken = np.concatenate([np.arange(items), drawn])  # everything once, the first ones often
+    rows = pl.DataFrame({"user_id": rng.integers(0, users, len(taken)), "item_id": taken})
+    bundle, out = home / "large.bundle", home / "large.onnx"
+    sl.Recommender(sl.retrieval.ALS(dim=64)).fit(sl.read(rows.unique())).save(bundle)
+    found = told(export(bundle, out))
+    file = File(out)
+    for count in (1, 64):
+        feed = asked([str(user) for user in range(count)], 10)
+        found[f"{count} users"] = median_us(lambda: file.ask(**feed))  # noqa: B023
+    code = (
+        "import resource, sys, onnxruntime\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "session = onnxruntime.InferenceSession(sys.argv[1])\n"
+        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(out)], check=True, capture_output=True, text=True
+    )
+    return found | {"MB that opening it takes": int(done.stdout)}
+
+
 def main() -> None:
     """Fit, export, ask."""
     data = parse_data(__doc__ or "")
@@ -165,6 +192,7 @@ def main() -> None:
             ),
             "retriever: EASE": retriever("ease", sl.retrieval.EASE(), train, test, home),
             "ranker": ranker(titles, home),
+            "retriever: ALS, 100,000 items, dim 64": large(home),
             "TFRS on another day, same machine": TFRS,
         }
     write("export", "one ONNX file answers as the bundle does, small and quick", results)

@@ -29,6 +29,7 @@ MODELS: dict[str, Callable[[], Retriever]] = {
     "graph-filter": lambda: sl.retrieval.GraphFilter(rank=4),
     "als": lambda: sl.retrieval.ALS(dim=8),
     "neighbours": lambda: sl.retrieval.Neighbours(),
+    "content": lambda: sl.retrieval.Content(),
     "blend": lambda: sl.retrieval.Blend(
         [sl.retrieval.EASE(), sl.retrieval.Popularity()], weights=[0.7, 0.3]
     ),

@@ -11,10 +11,12 @@ from shortlist.data.protocols import Retriever, State
 from shortlist.data.queries import Queries
 from shortlist.errors import ExportError
 from shortlist.export.asking import Asking
+from shortlist.export.content import cosines
 from shortlist.export.towers import check_exact, item_matrix, query_vectors
 from shortlist.export.weights import Lines, fits, spoken_for
 from shortlist.retrieval.als import ALS
 from shortlist.retrieval.blend import Blend
+from shortlist.retrieval.content import Content
 from shortlist.retrieval.ease import EASE
 from shortlist.retrieval.graph_filter import GraphFilter
 from shortlist.retrieval.neighbours import Neighbours
@@ -154,6 +156,10 @@ def _linear(asking: Asking, part: Any) -> Scored:
     return spoken_for(asking, 0.0, _lines(part)), _liking(asking, part)
 
 
+def _content(asking: Asking, part: Any) -> Scored:
+    return cosines(asking, part), _liking(asking, part)
+
+
 def _blend(asking: Asking, part: Any) -> Scored:
     net = asking.net
     models, weights = part._fitted()
@@ -218,6 +224,7 @@ _WRITERS: Mapping[type[Any], Callable[[Asking, Any], Scored]] = {
     SequenceTower: _vectors,
     ALS: _vectors,
     EASE: _ease,
+    Content: _content,
     NextItem: _next_item,
     GraphFilter: _graph_filter,
     Neighbours: _linear,
