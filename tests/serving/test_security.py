@@ -152,3 +152,20 @@ def test_a_file_with_an_unknown_name_says_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Did you mean 'port'"):
         read_settings({"bundle": "a"}, file, {})
     assert Settings(bundle="x/movies.bundle").events == "x/movies.state"
+
+
+def test_a_made_key_opens_and_is_kept_nowhere(serving: Start) -> None:
+    import json
+
+    from typer.testing import CliRunner
+
+    from shortlist.cli.main import app
+
+    told = json.loads(
+        CliRunner().invoke(app, ["key", "--name", "shop", "--scope", "write", "--json"]).output
+    )
+    assert told["key"] not in told["line"]
+    client = serving(keys=(told["line"],))
+    headers = {"authorization": f"Bearer {told['key']}"}
+    assert client.ask("GET", "/version", headers=headers).status == 200
+    assert CliRunner().invoke(app, ["key", "--name", "a:b"]).exit_code == 2

@@ -23,6 +23,7 @@ from shortlist.cli import (
     evaluate,
     export,
     forget,
+    key,
     predict,
     recommend,
     refresh,
@@ -103,6 +104,7 @@ for _module in (
     evaluate,
     compare,
     serve,
+    key,
     refresh,
     rollback,
 ):
