@@ -11,6 +11,8 @@ from shortlist.testing import small_world
 
 pytest.importorskip("onnx")
 
+from onnx import load as load_onnx
+
 from shortlist.export import Report, Settings, export, onnx, weights
 from shortlist.export.running import File
 
@@ -81,10 +83,16 @@ def test_weights_by_users(room: int, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert report.parity.agrees
 
 
-def test_a_graph_by_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("guests_only", [False, True])
+def test_a_graph_by_users(
+    guests_only: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("shortlist.retrieval.graph_filter._SMALL_CATALOGUE", 0)
     rec = sl.Recommender(sl.retrieval.GraphFilter(rank=4)).fit(small_world())
-    report = exported(rec, tmp_path)
+    report = exported(rec, tmp_path, Settings(guests_only=guests_only))
     assert "basis" in rec.retrievers[0].state().arrays
     assert report.parity is not None
     assert report.parity.agrees
+    model = load_onnx(tmp_path / "a.onnx")
+    by_user = any(list(one.dims) == [48, 40] for one in model.graph.initializer)
+    assert by_user is not guests_only  # what each of the 48 users took

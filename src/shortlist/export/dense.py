@@ -132,8 +132,11 @@ def _log_above(asking: Asking, floor: float, numbers: str) -> str:
 
 def _graph_filter(asking: Asking, part: Any) -> Scored:
     net, held, n = asking.net, part.state().arrays, asking.n_items
-    if "weights" in held or not fits(
-        asking, (len(held["offsets"]) - 1) * n + held["basis"].size
+    # without its people, a file must not hold what each of them took: their lines are multiplied out
+    if (
+        "weights" in held
+        or not asking.n_users
+        or not fits(asking, (len(held["offsets"]) - 1) * n + held["basis"].size)
     ):
         return _linear(asking, part)
     scale = net.constant(np.append(held["scale"], 1).astype(np.float32))
