@@ -19,7 +19,19 @@ def serve(
         int | None, typer.Option(help="Port to listen on; 0 takes a free one.")
     ] = None,
     state: Annotated[
-        Path | None, typer.Option(help="Folder of the events; MOVIES.state beside the bundle.")
+        str | None,
+        typer.Option(
+            help="Folder of the events, or a PostgreSQL URL; MOVIES.state beside the bundle."
+        ),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that answer.")] = None,
+    challenger: Annotated[
+        str | None, typer.Option(metavar="DIR", help="A bundle for a share of the users.")
+    ] = None,
+    share: Annotated[float | None, typer.Option(help="Of the users; 0.1 by default.")] = None,
+    shadow: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="A bundle that answers to be compared only."),
     ] = None,
     settings: Annotated[
         Path | None, typer.Option(help="TOML file of settings; flags win over it.")
@@ -44,7 +56,11 @@ def serve(
         "bundle": str(bundle),
         "host": host,
         "port": port,
-        "state": None if state is None else str(state),
+        "state": state,
+        "workers": workers,
+        "challenger": challenger,
+        "share": share,
+        "shadow": shadow,
         "name": name,
         "certificate": certificate,
         "private_key": private_key,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shortlist.serving.http import Request, Response, Route, ok
-from shortlist.serving.metrics import SECONDS, resident_bytes
+from shortlist.serving.metrics import SECONDS
 from shortlist.serving.wire_insight import (
     Arm,
     Band,
@@ -110,7 +110,7 @@ class Insight:
             Stats.
         """
         service, look = self._service, self._look()
-        metrics = service.metrics
+        metrics, gauges = service.counted()
         shown = Counter(metrics.shown)  # a copy: the loop goes on counting
         popularity, coverage = await service.slowly(lambda: look.spread(shown))
         return ok(
@@ -125,8 +125,8 @@ class Insight:
                 coverage,
                 popularity,
                 look.most(shown),
-                service.batcher.depth,
-                resident_bytes(),
+                int(gauges["shortlist_waiting_requests"]),
+                int(gauges["shortlist_resident_bytes"]),
                 service.bundles.reload_error is not None,
             )
         )

@@ -73,10 +73,21 @@ class Metrics:
             seconds: it took.
         """
         self.requests[route, method, status] += 1
+        self.histogram(route).observe(seconds)
+
+    def histogram(self, route: str) -> Histogram:
+        """The seconds that a route took.
+
+        Args:
+            route: its path with names in braces.
+
+        Returns:
+            A Histogram, empty where there was none.
+        """
         held = self.seconds.get(route)
         if held is None:
             held = self.seconds[route] = Histogram(SECONDS)
-        held.observe(seconds)
+        return held
 
     def event(self, kind: str, arm: str) -> None:
         """Count an event.

@@ -82,7 +82,8 @@ class Operating:
             Text for Prometheus.
         """
         service = self._service
-        text = service.metrics.text(service.gauges(), service.running.version)
+        metrics, gauges = service.counted()
+        text = metrics.text(gauges, service.running.version)
         return Response(text.encode(), kind="text/plain; version=0.0.4; charset=utf-8")
 
     async def version(self, _: Request) -> Response:

@@ -13,10 +13,14 @@ import uvicorn
 from shortlist.errors import ConfigError, DataError
 from shortlist.serving import logs
 from shortlist.serving.app import App
+from shortlist.serving.events import open_store
+from shortlist.serving.opening import pointer_of
 from shortlist.serving.security import is_loopback, read_keys
 from shortlist.serving.service import Service
 from shortlist.serving.settings import Settings
+from shortlist.serving.sharing import Shared
 from shortlist.serving.transport import Protocol
+from shortlist.serving.workers import serve_many, when_orphaned
 
 _SWITCH_SECONDS = (
     0.001  # of Python's threads: the loop must not wait long for the computing one
@@ -38,14 +42,31 @@ def serve(settings: Settings) -> None:
         raise ConfigError(msg)
     read_keys(settings.keys)
     held = _bound(settings.host, settings.port)
+    if settings.workers == 1:
+        serve_one(settings, held)
+        return
+    with contextlib.closing(held):
+        pointer_of(settings.bundle_path)  # before a store is made beside what is no bundle
+        open_store(settings.events).close()
+        serve_many(settings, held)
+
+
+def serve_one(settings: Settings, held: socket.socket, shared: Shared | None = None) -> None:
+    """Serve in this process until told to stop.
+
+    Args:
+        settings: how it is set up.
+        held: a bound socket.
+        shared: adds up the counts of several workers; None where there is one.
+    """
     _log_as_json()
     sys.setswitchinterval(_SWITCH_SECONDS)
     with contextlib.closing(held), asyncio.Runner(loop_factory=_fast_loop()) as runner:
-        runner.run(_served(settings, held))
+        runner.run(_served(settings, held, shared))
 
 
-async def _served(settings: Settings, held: socket.socket) -> None:
-    service = Service(settings)
+async def _served(settings: Settings, held: socket.socket, shared: Shared | None) -> None:
+    service = Service(settings, shared=shared)
     server = _Server(
         uvicorn.Config(
             App(service),
@@ -65,6 +86,11 @@ async def _served(settings: Settings, held: socket.socket) -> None:
         service,
     )
     tasks = [asyncio.create_task(service.bundles.follow())]
+    if shared is not None:
+        tasks += [
+            asyncio.create_task(service.tell()),
+            asyncio.create_task(when_orphaned(server.stop)),
+        ]
     if settings.watch_seconds:
         tasks.append(asyncio.create_task(service.bundles.watch()))
     _tell_ready(service, held)
@@ -98,9 +124,12 @@ class _Server(uvicorn.Server):
         self._service = service
 
     def handle_exit(self, sig: int, frame: object) -> None:
-        self._service.ready = False
-        logs.say("stopping", signal=signal.Signals(sig).name)
         # not super(): it would raise the signal again after the drain, before all is given back
+        logs.say("stopping", signal=signal.Signals(sig).name)
+        self.stop()
+
+    def stop(self) -> None:
+        self._service.ready = False
         self.should_exit = True
 
 

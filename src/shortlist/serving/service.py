@@ -19,8 +19,10 @@ from shortlist.serving.refusals import DiskFull, LogHeld, Overloaded, TooSlow
 from shortlist.serving.running import Running
 from shortlist.serving.settings import Arm, Settings
 from shortlist.serving.shadow import Shadow
+from shortlist.serving.sharing import Shared
 
 Made = TypeVar("Made")
+_TELL_SECONDS = 1.0
 _SLOW = 32  # slow requests that may wait
 _COMMITS = 1024  # batches of events that may wait
 
@@ -30,7 +32,8 @@ class Service:
 
     Args:
         settings: how it is set up.
-        store: keeps events; None for SQLite in the settings' folder.
+        store: keeps events; None for the one that the settings name.
+        shared: adds up the counts of several workers; None where there is one.
 
     Attributes:
         bundles: what answers now.
@@ -40,8 +43,10 @@ class Service:
         package: version of this package.
     """
 
-    def __init__(self, settings: Settings, store: Store | None = None) -> None:
-        self.settings = settings
+    def __init__(
+        self, settings: Settings, store: Store | None = None, shared: Shared | None = None
+    ) -> None:
+        self.settings, self._shared = settings, shared
         pointer_of(settings.bundle_path)  # before a folder is made beside what is no bundle
         self.store = open_store(settings.events) if store is None else store
         self.metrics = Metrics()
@@ -156,6 +161,24 @@ class Service:
             raise LogHeld from None
         self.overlay.forget({self.store.hash_of(user_id): seq})
         return removed, hidden
+
+    def counted(self) -> tuple[Metrics, dict[str, float]]:
+        """What all workers counted.
+
+        Returns:
+            Metrics, and what is measured now.
+        """
+        gauges = self.gauges()
+        if self._shared is None:
+            return self.metrics, gauges
+        self._shared.write(self.metrics, gauges)  # first: no count may ever seem to fall
+        return self._shared.all()
+
+    async def tell(self) -> None:
+        """Tell the other workers what was counted here, until cancelled."""
+        while True:
+            self.counted()
+            await asyncio.sleep(_TELL_SECONDS)
 
     def gauges(self) -> dict[str, float]:
         """What is measured now.

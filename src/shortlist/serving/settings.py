@@ -21,9 +21,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Attributes:
         bundle: folder that ``train --out`` wrote.
-        state: folder of the events; None for ``BUNDLE.state`` beside the bundle.
+        state: folder of the events, or the URL of a PostgreSQL database; None for ``BUNDLE.state``
+            beside the bundle.
         host: address to listen on; another than loopback needs a key.
         port: to listen on; 0 takes a free one.
+        workers: processes that answer; ``rate``, ``batch`` and ``queue`` are of each.
         challenger: bundle that answers a share of the users instead, to compare; None for none.
         share: of the users who get the challenger, 0 to 1.
         salt: of the split; another one draws other users.
@@ -49,6 +51,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     state: str | None = None
     host: str = "127.0.0.1"
     port: int = 8000
+    workers: int = 1
     challenger: str | None = None
     share: float = 0.1
     salt: str = "shortlist"
@@ -156,6 +159,7 @@ def _check(settings: Settings) -> None:
         "watch_seconds": 0,
         "follow_seconds": 0.001,
         "share": 0,
+        "workers": 1,
         "rate": 0,
     }
     for name, low in least.items():

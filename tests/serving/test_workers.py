@@ -1,0 +1,168 @@
+"""Several processes on one port and one store of events."""
+
+import json
+import os
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from serving.conftest import Client
+from serving.test_process import Process
+from shortlist.serving.metrics import Metrics
+from shortlist.serving.sharing import Shared
+
+
+def caught_up(client: Client) -> None:
+    client.runner.run(client.service.bundles.catch_up())
+
+
+def test_what_one_process_keeps_counts_in_the_other(serving: Callable[..., Client]) -> None:
+    one, two = serving(), serving()
+    event = {"event": "watch", "user_id": "fresh", "item_id": "i4", "timestamp": 1}
+    one.post("/events", {"events": [event]})
+    two.post("/events", {"events": [{**event, "item_id": "i5", "timestamp": 2}]})
+    assert one.get("/users/fresh/history")["total"] == 1  # its own at once
+    for client in (one, two, one, two):  # again and again: nothing counts twice
+        caught_up(client)
+    for client in (one, two):
+        history = client.get("/users/fresh/history")["history"]
+        assert [entry["item_id"] for entry in history] == ["i5", "i4"]
+    assert one.service.overlay.followed == two.service.overlay.followed == 2
+
+
+def test_new_items_and_the_forgotten_are_followed(serving: Callable[..., Client]) -> None:
+    one, two = serving(), serving()
+    genres = one.get("/items/i4")["attributes"]["genres"]
+    new = {"item_id": "brandnew", "attributes": {"title": "Brand new", "genres": genres}}
+    one.post("/items", {"items": [new]})
+    one.post("/events", {"events": [{"event": "watch", "user_id": "u3", "item_id": "i4"}]})
+    caught_up(two)
+    assert two.get("/items/brandnew")["title"] == "Brand new"
+    assert two.get("/users/u3/history")["total"] == 11
+    one.ask("DELETE", "/users/u3")
+    caught_up(two)
+    assert two.get("/users/u3/history")["total"] == 0
+    assert two.post("/recommend", {"user_id": "u3"})["fallback"]
+
+
+def test_counts_are_added_up_and_never_fall(tmp_path: Path) -> None:
+    one, two = Metrics(), Metrics()
+    files = [Shared(tmp_path, number) for number in range(2)]
+    for metrics, n in ((one, 3), (two, 4)):
+        for _ in range(n):
+            metrics.request("/recommend", "POST", 200, 0.002)
+            metrics.event("watch", "champion")
+            metrics.answers["champion", "0001", False] += 1
+            metrics.shown["i1"] += 1
+    ready = {"shortlist_ready": 1.0, "shortlist_flushes": 5.0}
+    files[0].write(one, ready)
+    files[1].write(two, {**ready, "shortlist_ready": 0.0})
+    told, gauges = files[0].all()
+    assert told.requests["/recommend", "POST", 200] == 7
+    assert told.events == {"watch": 7}
+    assert told.shown == {"i1": 7}
+    assert told.seconds["/recommend"].total == pytest.approx(0.014)
+    assert sum(told.seconds["/recommend"].counts) == 7
+    assert gauges["shortlist_flushes"] == 10
+    assert gauges["shortlist_ready"] == 0  # ready is who is ready altogether
+    assert files[1].all()[0].requests == told.requests
+
+
+@pytest.fixture
+def workers(bundle: Path) -> Iterator[Process]:
+    started = Process(bundle, "--workers", "2", "--no-access-log")
+    lines: list[dict[str, object]] = []
+
+    def read() -> None:
+        lines.extend(json.loads(line) for line in started.lines)
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    started.told = lines  # type: ignore[attr-defined]
+    with started.popen:
+        yield started
+        started.popen.kill()
+        reading.join()
+
+
+def children(process: Process) -> list[int]:
+    tasks = Path(f"/proc/{process.popen.pid}/task/{process.popen.pid}/children")
+    return [int(word) for word in tasks.read_text().split()]
+
+
+def until(true: Callable[[], object]) -> None:
+    last = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < last, "it did not come about in 30 s"
+        time.sleep(0.02)
+
+
+def events(process: Process, first: int, count: int) -> int:
+    accepted = 0
+    for n in range(first, first + count):
+        event = {"event": "watch", "user_id": f"w{n}", "item_id": "i4", "event_id": f"e{n}"}
+        try:
+            accepted += process.ask("POST", "/events", {"events": [event]})[0] == 200
+        except OSError:  # a worker was killed while it answered: not acknowledged
+            continue
+    return accepted
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc of Linux")
+def test_workers_share_a_port_are_started_again_and_drain_together(
+    workers: Process, bundle: Path
+) -> None:
+    until(lambda: len(children(workers)) == 2)
+    accepted = events(workers, 0, 20)
+    assert accepted == 20
+    until(
+        lambda: all(
+            workers.ask("GET", "/users/w19/history")[1]["total"] == 1 for _ in range(10)
+        )
+    )
+    killed = children(workers)[0]
+    os.kill(killed, signal.SIGKILL)
+    accepted += events(workers, 20, 20)
+    until(lambda: len(children(workers)) == 2 and killed not in children(workers))
+    accepted += events(workers, 40, 20)
+    told: list[dict[str, object]] = workers.told  # type: ignore[attr-defined]
+    until(lambda: sum(line["event"] == "ready" for line in told) == 2)  # and the one read
+    workers.popen.terminate()
+    assert workers.popen.wait(30) == 0
+    db = sqlite3.connect(bundle.with_name("toys.state") / "events.sqlite")
+    kept = db.execute("SELECT count(*) FROM events").fetchone()[0]
+    db.close()
+    assert kept >= accepted >= 58  # whoever was killed had at most one or two under way
+    until(lambda: sum(line["event"] == "stopped" for line in told) == 2)
+    assert any(line["event"] == "worker_died" for line in told)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc of Linux")
+def test_workers_stop_when_whoever_started_them_is_killed(workers: Process) -> None:
+    until(lambda: len(children(workers)) == 2)
+    left = children(workers)
+    workers.popen.kill()
+    workers.popen.wait()
+    until(lambda: not any(Path(f"/proc/{one}").exists() for one in left))
+
+
+def test_a_worker_that_cannot_start_stops_all(bundle: Path) -> None:
+    import subprocess
+    import sys
+
+    (bundle / "versions/0001/items.parquet").write_bytes(b"rot")
+    words = ["serve", str(bundle), "--port", "0", "--workers", "2"]
+    told = subprocess.run(
+        [sys.executable, "-m", "shortlist", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert told.returncode == 2
+    assert "items.parquet" in told.stderr
