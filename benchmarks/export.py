@@ -158,10 +158,11 @@ def large(home: Path, *, items: int = 100_000, users: int = 5_000) -> dict[str, 
         feed = asked([str(user) for user in range(count)], 10)
         found[f"{count} users"] = median_us(lambda: file.ask(**feed))  # noqa: B023
     code = (
-        "import resource, sys, onnxruntime\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "import re, sys, onnxruntime\n"
+        "def peak(): return int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])\n"
+        "before = peak()\n"
         "session = onnxruntime.InferenceSession(sys.argv[1])\n"
-        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)\n"
+        "print((peak() - before) // 1024)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(out)], check=True, capture_output=True, text=True

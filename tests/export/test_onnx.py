@@ -129,11 +129,13 @@ def test_several_retrievers_and_a_ranker(train: Interactions, tmp_path: Path) ->
     assert ask(file, user, k=5)["item_ids"] == plain.recommend(user, k=5)["item_id"].to_list()
 
 
-@pytest.mark.parametrize("kind", ["biases", "factorisation", "network"])
+@pytest.mark.parametrize("kind", ["biases", "factorisation", "stack", "network"])
 def test_predictions_of_pairs(train: Interactions, tmp_path: Path, kind: str) -> None:
     ranker: Ranker = sl.ranking.Biases()
     if kind == "factorisation":
         ranker = sl.ranking.Factorisation(dim=2, sweeps=6, burn_in=2, draws=2, user=["town"])
+    if kind == "stack":
+        ranker = sl.ranking.Stack([sl.ranking.Biases(), sl.ranking.Biases(l2_user=50)])
     if kind == "network":
         pytest.importorskip("torch")
         ranker = sl.ranking.RatingNetwork(
@@ -148,7 +150,7 @@ def test_predictions_of_pairs(train: Interactions, tmp_path: Path, kind: str) ->
     )
     wanted = [rec.predict(user, ["i5"])["prediction"][0] for user in ("u3", "nobody")]
     assert told["prediction"].tolist() == pytest.approx(wanted, rel=1e-5)
-    if kind == "factorisation":
+    if kind in {"factorisation", "stack"}:
         with pytest.raises(ExportError, match=r"guest's history.*--part retriever"):
             written(rec, tmp_path)
 

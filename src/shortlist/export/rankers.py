@@ -16,6 +16,7 @@ from shortlist.export.net import Net
 from shortlist.ranking.biases import Biases
 from shortlist.ranking.factorisation import Factorisation
 from shortlist.ranking.network import RatingNetwork
+from shortlist.ranking.stack import Stack
 
 Writer: TypeAlias = Callable[[Net, Snapshot, Any, str, str], str]
 
@@ -101,6 +102,18 @@ def _factorisation(net: Net, snapshot: Snapshot, part: Any, user: str, items: st
     return net.op("Clip", value, net.number(scale.low), net.number(scale.high))
 
 
+def _stack(net: Net, snapshot: Snapshot, part: Any, user: str, items: str) -> str:
+    fitted = part._fitted()
+    total = net.number(float(fitted.weights[-1]))
+    for model, weight in zip(fitted.models, fitted.weights[:-1], strict=True):
+        told = predictions(net, snapshot, model, user, items)
+        total = net.op("Add", total, net.op("Mul", told, net.number(float(weight))))
+    if not part.clip:
+        return total
+    low, high = fitted.scale
+    return net.op("Clip", total, net.number(low), net.number(high))
+
+
 def user_lines(snapshot: Snapshot, side: Side, state: State) -> NDArray[np.float32]:
     """What the network reads of each user.
 
@@ -126,4 +139,5 @@ _WRITERS: Mapping[type[Any], Writer] = {
     Biases: _biases,
     RatingNetwork: _network,
     Factorisation: _factorisation,
+    Stack: _stack,
 }

@@ -12,6 +12,7 @@ from shortlist.export.net import Net
 from shortlist.export.pairs import ListRanker, Proposal, list_values
 from shortlist.export.rankers import predictions
 from shortlist.ranking.factorisation import Factorisation
+from shortlist.ranking.stack import Stack
 from shortlist.recommender.rules import Seen
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ class Shortlist:
         self.net, self.rec = net, rec
         self.asking = Asking(net, rec.snapshot)
         self.rank = rec.rank if ranked and rec.rank_lists else None
-        if isinstance(self.rank, Factorisation):
-            msg = f"the ranker {self.rank.name} reads who took what of a guest's history, which the graph does not. Export --part retriever and --part ranker, or fit another ranker, such as bias"
+        if isinstance(self.rank, Factorisation | Stack):
+            msg = f"the ranker {self.rank.name} reads a guest's history, or may, which the graph of a ranker does not. Export --part retriever and --part ranker, or fit another ranker, such as bias"
             raise ExportError(msg)
         self.n_items = rec.snapshot.n_items
         given = net.lookup(net.input("exclude", "string", "batch", "e"), self.asking.item_ids)
