@@ -4,8 +4,10 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -113,3 +115,56 @@ def test_what_cannot_start_says_why_in_one_line(bundle: Path, wrong: str) -> Non
     assert told.returncode == 2
     assert told.stderr.startswith("error: ")
     assert len(told.stderr.splitlines()) == 1
+
+
+def test_what_is_under_way_when_it_is_told_to_stop_is_answered(process: Process) -> None:
+    import threading
+
+    answered: list[int] = []
+
+    def ask(number: int) -> None:
+        body = {"user_id": f"u{number % 40}", "k": 30, "explain": True}
+        answered.append(process.ask("POST", "/recommend", body)[0])
+
+    asking = [threading.Thread(target=ask, args=(number,)) for number in range(24)]
+    connection = http.client.HTTPConnection("127.0.0.1", process.started["port"], timeout=20)
+    with contextlib.closing(connection):
+        connection.connect()
+        # the head and half of the body are there: it is under way
+        body = json.dumps({"user_id": "u1"}).encode()
+        connection.putrequest("POST", "/recommend")
+        connection.putheader("content-type", "application/json")
+        connection.putheader("content-length", str(len(body)))
+        connection.endheaders(body[:5])
+        for one in asking:
+            one.start()
+        for one in asking:
+            one.join()
+        process.popen.send_signal(signal.SIGTERM)
+        line = ""
+        while "stopping" not in line:
+            line = process.lines.readline()
+        connection.send(body[5:])
+        assert connection.getresponse().status == 200
+    assert process.popen.wait(20) == 0
+    assert answered == [200] * 24
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_it_speaks_tls(bundle: Path, tmp_path: Path) -> None:
+    certificate, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run(
+        [*made, "-keyout", key, "-out", certificate, *names], check=True, capture_output=True
+    )
+    started = Process(bundle, "--certificate", certificate, "--private-key", key)
+    with started.popen:
+        trusted = ssl.create_default_context(cafile=certificate)
+        connection = http.client.HTTPSConnection(
+            "localhost", started.started["port"], context=trusted, timeout=20
+        )
+        with contextlib.closing(connection):
+            connection.request("GET", "/health/ready")
+            assert connection.getresponse().status == 200
+        started.popen.terminate()

@@ -74,6 +74,18 @@ def test_a_form_of_another_page_is_refused(client: Client) -> None:
     assert client.ask("OPTIONS", "/events", headers={"origin": "http://evil"}).status == 405
 
 
+def test_a_page_elsewhere_cannot_make_a_browser_change_anything(client: Client) -> None:
+    for origin, status in (
+        ("http://localhost", 200),
+        ("null", 403),
+        ("http://evil.example", 403),
+    ):
+        headers = {"origin": origin}
+        assert client.ask("POST", "/admin/reload", headers=headers).status == status
+        assert client.ask("DELETE", "/users/nobody", headers=headers).status == status
+        assert client.ask("GET", "/version", headers=headers).status == 200
+
+
 def test_origins_that_are_named_may_ask(serving: Start) -> None:
     client = serving(cors=("https://shop.example",))
     headers = {"origin": "https://shop.example"}

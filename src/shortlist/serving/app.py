@@ -15,7 +15,7 @@ from shortlist.serving.keeping import Keeping
 from shortlist.serving.openapi import document
 from shortlist.serving.operating import Operating
 from shortlist.serving.refusals import Refused
-from shortlist.serving.security import HEADERS, Guard, read_keys
+from shortlist.serving.security import HEADERS, Guard, insist_own_page, read_keys
 from shortlist.serving.service import Service
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -128,6 +128,8 @@ class App:
                 raise Refused(
                     415, "not_json", "send the body as content-type: application/json"
                 )
+        if scope["method"] != "GET":
+            insist_own_page(headers, self._origins)
         body = b""
         if scope["method"] == "POST":
             body = await _body(headers, receive, self._largest)

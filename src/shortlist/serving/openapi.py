@@ -13,7 +13,7 @@ from shortlist.serving.http import Route
 _REFUSALS = {
     400: "The body is no JSON",
     401: "A key is needed",
-    403: "The key has too little scope",
+    403: "The key has too little scope, or the page is of another origin",
     404: "Unknown",
     405: "The path answers another method",
     409: "The bundle cannot do that",
@@ -71,6 +71,8 @@ def _operation(
 ) -> dict[str, Any]:
     name = re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").strip("_")
     codes = {405, 421, *route.refuses}
+    if route.method != "GET":
+        codes.add(403)
     if route.body is not None:
         codes |= {400, 411, 413, 415, 422, 503}
     if route.query or "{" in route.path:

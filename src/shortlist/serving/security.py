@@ -6,7 +6,7 @@ import hmac
 import ipaddress
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from shortlist.errors import ConfigError
@@ -163,6 +163,25 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def insist_own_page(headers: Mapping[bytes, bytes], origins: Collection[bytes]) -> None:
+    """Let a browser change something only from a page of this service, or of an origin that is named.
+
+    Args:
+        headers: lower case.
+        origins: that are named.
+
+    Raises:
+        Refused: the request comes from another page.
+    """
+    origin = headers.get(b"origin")
+    if origin is None or origin in origins:
+        return
+    if origin.partition(b"://")[2] != headers.get(b"host"):
+        raise Refused(
+            403, "forbidden_origin", "pages of other origins may not ask this service"
+        )
 
 
 def _insist_loopback_name(headers: Mapping[bytes, bytes]) -> None:
