@@ -8,7 +8,7 @@ import pytest
 
 from shortlist.errors import ConfigError, ExportError, MissingExtraError
 from shortlist.export import Settings, export
-from shortlist.export.parity import sample_rows, written_whole
+from shortlist.export.parity import Parity, sample_rows, written_whole
 
 
 def test_a_target_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
@@ -71,3 +71,12 @@ def test_onnx_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) ->
             monkeypatch.delitem(sys.modules, name)
     with pytest.raises(MissingExtraError, match=r"pip install 'shortlist\[export\]'"):
         importlib.import_module("shortlist.export.onnx")
+
+
+def test_ties_in_a_first_stage_may_move_few_places() -> None:
+    assert Parity(20, 200, 199, 1, 1e-5).agrees
+    assert not Parity(20, 200, 199, 0, 1e-5).agrees
+    assert not Parity(20, 200, 200, 0, 1e-3).agrees
+    several = Parity(20, 200, 199, 0, 0.02, allowed=0.005)
+    assert several.agrees  # 1 of 200
+    assert not several.beside(Parity(20, 200, 198, 0, 0.02, allowed=0.005)).agrees  # 3 of 400

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shortlist.recommender.recommender import Recommender
 
 TOLERANCE = 1e-4  # of a score, relative to the spread of the asker's list; float32 adds in another order
+_MOVED = 0.005  # of the places, by ties within the first of several stages
 _FURTHER = 100  # places beyond k in which an item of equal score may stand
 
 
@@ -32,6 +33,8 @@ class Parity:
         equal: places with the same item.
         tied: places with another item of the same score.
         apart: the largest difference of scores, relative to the size of the scores.
+        allowed: share of the places that may differ. With several stages, two items that tie in one
+            retriever's list take different places in the next, and score differently there.
     """
 
     askers: int
@@ -39,11 +42,15 @@ class Parity:
     equal: int
     tied: int
     apart: float
+    allowed: float = 0.0
 
     @property
     def agrees(self) -> bool:
-        """Whether every place is the same or tied, and no score is apart."""
-        return self.equal + self.tied == self.places and self.apart <= TOLERANCE
+        """Whether the places are the same or tied, and no score is apart."""
+        alike = self.equal + self.tied
+        if self.allowed:
+            return alike >= (1 - self.allowed) * self.places
+        return alike == self.places and self.apart <= TOLERANCE
 
     def beside(self, other: "Parity") -> "Parity":
         """Both comparisons as one.
@@ -60,6 +67,7 @@ class Parity:
             self.equal + other.equal,
             self.tied + other.tied,
             max(self.apart, other.apart),
+            max(self.allowed, other.allowed),
         )
 
     def __str__(self) -> str:
@@ -154,6 +162,7 @@ def compare_lists(rec: "Recommender", queries: Queries, found: TopK) -> Parity:
         int(equal.sum()),
         int(tied.sum()),
         float((apart / size[:, None])[filled].max(initial=0.0)),
+        0.0 if one_stage else _MOVED,
     )
 
 
