@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shortlist.data.features import Bucket, History, Number
-from shortlist.ranking import Biases, RatingNetwork
+from shortlist.ranking import Biases, Factorisation, RatingNetwork
 from shortlist.recommender import Recommender
 from shortlist.retrieval import ALS, EASE, SequenceTower, TwoTower
 from shortlist.testing import small_world
@@ -32,6 +32,9 @@ def _made(kind: str) -> Recommender:
             rank_lists=False,
         ),
         "plain": lambda: Recommender(TwoTower(**TINY), Biases(), rank_lists=False),
+        "drawn": lambda: Recommender(
+            ALS(dim=4), Factorisation(dim=2, sweeps=8, burn_in=2, draws=6), rank_lists=False
+        ),
         "attributes": lambda: Recommender(TwoTower(**TINY, user=["town"]), rank=None),
         "history": lambda: Recommender(TwoTower(**TINY, user=[History(2)])),
         "sequence": lambda: Recommender(SequenceTower(**TINY, length=4)),
@@ -39,7 +42,7 @@ def _made(kind: str) -> Recommender:
         "ease": lambda: Recommender(EASE()),
         "two": lambda: Recommender([TwoTower(**TINY), ALS(dim=4)]),
     }
-    if kind not in {"als", "ease"}:
+    if kind not in {"als", "drawn", "ease"}:
         pytest.importorskip("torch")
     return made[kind]().fit(small_world())
 

@@ -49,7 +49,7 @@ def test_the_ids_need_a_name_of_their_own(bundle: Bundle, tmp_path: Path) -> Non
 
 
 @needs_converter
-@pytest.mark.parametrize("kind", ["rich", "plain"])
+@pytest.mark.parametrize("kind", ["rich", "plain", "drawn"])
 def test_ratings_of_one_pair_and_of_many(bundle: Bundle, tmp_path: Path, kind: str) -> None:
     file = tmp_path / "ranker.tflite"
     settings = Settings(part="ranker", batch=(1, 39))

@@ -26,7 +26,7 @@ def read(file: Path) -> tuple[Any, dict[str, Any]]:
     return program.module(), json.loads(extra["ids.json"])
 
 
-@pytest.mark.parametrize("kind", ["rich", "plain"])
+@pytest.mark.parametrize("kind", ["rich", "plain", "drawn"])
 def test_ratings_of_pairs_by_id(bundle: Bundle, tmp_path: Path, kind: str) -> None:
     file = tmp_path / "ranker.pt2"
     report = export(bundle(kind), file, to="torch", settings=Settings(part="ranker"))

@@ -1,4 +1,4 @@
-"""Parts of a fitted recommender as torch modules of rows, for the formats that are made from torch.
+"""Query towers as torch modules of rows, for the formats that are made from torch.
 
 A bundle holds arrays and ONNX graphs; here the layers are built anew and get the graph's weights. What a
 known user's own columns add is computed once and kept beside their row, so that the modules read rows and
@@ -15,63 +15,17 @@ from torch import Tensor, nn
 from shortlist.data.ragged import times_table
 from shortlist.data.sides import Side
 from shortlist.errors import ExportError
-from shortlist.nn.towers import Head, RatingHead
+from shortlist.nn.towers import Head
 from shortlist.nn.transformer import CausalTransformer, LastPlace
-from shortlist.ranking import Biases, RatingNetwork
 from shortlist.retrieval import SequenceTower, TwoTower
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
-    from shortlist.data.protocols import Ranker, Retriever, State
+    from shortlist.data.protocols import Retriever, State
     from shortlist.data.snapshot import Snapshot
 
 GUEST_HISTORY = 50  # latest items that a tower without a History reads of someone new
-
-
-class PairRatings(nn.Module):
-    """Predicted ratings of pairs.
-
-    Args:
-        users: (n_users + 1, dim) pooled embeddings, the last unknown.
-        items: (n_items + 1, dim) likewise.
-        biases: (n_users + 1,) and (n_items + 1,) what is added for each; the users' hold the mean.
-        head: from (n, 2 dim) to (n,); None where the biases are all.
-    """
-
-    def __init__(
-        self,
-        users: NDArray[np.floating],
-        items: NDArray[np.floating],
-        biases: tuple[NDArray[np.floating], NDArray[np.floating]],
-        head: nn.Module | None,
-    ) -> None:
-        super().__init__()
-        self.n_users, self.n_items = len(users) - 1, len(items) - 1
-        self.dim = users.shape[1]
-        # a bias stands behind its embedding: one line is read for each
-        self.users = _table(np.column_stack([users, biases[0]]))
-        self.items = _table(np.column_stack([items, biases[1]]))
-        self.head = head
-
-    def forward(self, user: Tensor, item: Tensor) -> Tensor:
-        """Predict.
-
-        Args:
-            user: (n,) int32 user rows.
-            item: (n,) int32 item rows.
-
-        Returns:
-            (n,) float32.
-        """
-        users = self.users(_known(user, self.n_users))  # (n, dim + 1)
-        items = self.items(_known(item, self.n_items))
-        ratings: Tensor = users[:, self.dim] + items[:, self.dim]
-        if self.head is None:
-            return ratings
-        pair = torch.cat([users[:, : self.dim], items[:, : self.dim]], dim=1)
-        ratings = ratings + self.head(pair)
-        return ratings
 
 
 class QueryTower(nn.Module):
@@ -100,7 +54,7 @@ class QueryTower(nn.Module):
     ) -> None:
         super().__init__()
         self.n_users, self.n_items, self.reads = len(users) - 1, n_items, reads
-        self.users, self.head, self.temperature = _table(users), head, temperature
+        self.users, self.head, self.temperature = table_of(users), head, temperature
         self.latest = None if latest is None else _padded(latest)
         self.guest = None if guest is None else _padded(guest[:-1])
         if guest is not None:
@@ -117,7 +71,7 @@ class QueryTower(nn.Module):
         Returns:
             (n, width) float32.
         """
-        known = _known(user, self.n_users)
+        known = known_or_last(user, self.n_users)
         pooled = self.users(known)  # (n, dim)
         history = _rows_or_none(history, self.n_items)
         there = (history >= 0).float()  # (n, places)
@@ -158,46 +112,6 @@ class HistoryTower(nn.Module):
         rows = _rows_or_none(history, len(self.items)).long()
         vectors: Tensor = self.net(rows, self.items)
         return vectors
-
-
-def rating_module(ranker: "Ranker", snapshot: "Snapshot") -> PairRatings:
-    """A ranker of ratings as a module.
-
-    Args:
-        ranker: fitted.
-        snapshot: what is known of users.
-
-    Returns:
-        A module of user rows and item rows.
-
-    Raises:
-        ExportError: this kind of ranker has no such form.
-    """
-    if not isinstance(ranker, Biases | RatingNetwork):
-        msg = f"the ranker {ranker.name!r} cannot be written as a graph of rows: it reads more than the pair. RatingNetwork and Biases can; or export the retriever alone with part='user'"
-        raise ExportError(msg)
-    state = ranker.state()
-    if isinstance(ranker, Biases):
-        none = tuple(np.empty((len(state.arrays[side]), 0)) for side in ("users", "items"))
-        biases = (state.arrays["users"] + state.config["mean"], state.arrays["items"])
-        return PairRatings(none[0], none[1], biases, None)
-    mean = state.config["biases"]["mean"]
-    side = Side.from_json(state.config["sides"][0])
-    head = RatingHead(
-        ranker.dim,
-        ranker.layers,
-        dropout=0.0,
-        mean=0.0,
-        cross_layers=ranker.cross_layers,
-        cross_rank=ranker.cross_rank,
-    )
-    _fill(head, state.graphs["layers"])
-    return PairRatings(
-        times_table(_lines(side, snapshot), state.arrays["user_table"]),
-        state.arrays["items"],
-        (state.arrays["users_biases"] + mean, state.arrays["items_biases"]),
-        head,
-    )
 
 
 def tower_module(retriever: "Retriever", snapshot: "Snapshot") -> nn.Module:
@@ -249,7 +163,7 @@ def _history_tower(retriever: SequenceTower, state: "State") -> HistoryTower:
         dropout=0.0,
     )
     last = LastPlace(net)
-    _fill(last, state.graphs["history"])
+    fill(last, state.graphs["history"])
     return HistoryTower(state.arrays["item_vectors"], last)
 
 
@@ -257,12 +171,12 @@ def _query_tower(model: "Retriever", state: "State", snapshot: "Snapshot") -> Qu
     settings = state.config["settings"]
     side = Side.from_json(state.config["sides"][0])
     table = np.asarray(state.arrays["user_table"])
-    users = times_table(_lines(side, snapshot), table[: side.static_columns])
+    users = times_table(static_lines(side, snapshot), table[: side.static_columns])
     if state.config["context"] is not None:
         users += state.arrays["context_mean_table"].astype(np.float64)
     head = Head(settings["dim"], settings["layers"], normalize=settings["normalize"])
     if not head.is_identity:
-        _fill(head, state.graphs["user"])
+        fill(head, state.graphs["user"])
     guest = None
     if side.has_id:
         guest = state.arrays["guest_table"].astype(np.float64)
@@ -278,13 +192,30 @@ def _query_tower(model: "Retriever", state: "State", snapshot: "Snapshot") -> Qu
     )
 
 
-def _lines(side: Side, snapshot: "Snapshot") -> "sp.csr_array":
+def static_lines(side: Side, snapshot: "Snapshot") -> "sp.csr_array":
+    """The static features of every user.
+
+    Args:
+        side: the users' features.
+        snapshot: knows the users and their columns.
+
+    Returns:
+        (n_users + 1, columns) CSR; the last line is of someone unknown.
+    """
     rows = np.append(np.arange(snapshot.n_users), -1).astype(np.int32)
     return side.encode(rows, snapshot.queries_of_rows(rows).users)
 
 
-def _known(rows: Tensor, count: int) -> Tensor:
-    # a row that is not there is the last line: unknown
+def known_or_last(rows: Tensor, count: int) -> Tensor:
+    """Rows of known users or items; one that is not there becomes the last line, the unknown.
+
+    Args:
+        rows: int32 of any shape.
+        count: how many are known.
+
+    Returns:
+        The same shape, 0 to ``count``.
+    """
     return torch.where((rows < 0) | (rows >= count), count, rows)
 
 
@@ -304,7 +235,15 @@ def _mean(table: nn.Embedding, history: Tensor, counts: Tensor) -> Tensor:
     return mean
 
 
-def _table(values: NDArray[np.floating]) -> nn.Embedding:
+def table_of(values: NDArray[np.floating]) -> nn.Embedding:
+    """An array as a table that is looked up.
+
+    Args:
+        values: (n, dim).
+
+    Returns:
+        The table, in float32.
+    """
     table: nn.Embedding = nn.Embedding.from_pretrained(
         torch.from_numpy(values.astype(np.float32))
     )
@@ -312,10 +251,16 @@ def _table(values: NDArray[np.floating]) -> nn.Embedding:
 
 
 def _padded(values: NDArray[np.floating]) -> nn.Embedding:
-    return _table(np.vstack([values, np.zeros((1, values.shape[1]))]))
+    return table_of(np.vstack([values, np.zeros((1, values.shape[1]))]))
 
 
-def _fill(module: nn.Module, graph: bytes) -> None:
+def fill(module: nn.Module, graph: bytes) -> None:
+    """Give layers the weights that a bundle's graph holds.
+
+    Args:
+        module: built anew.
+        graph: ONNX; its initializers have the names of the module's parameters.
+    """
     import onnx
 
     held = {

@@ -15,8 +15,9 @@ from torch import nn
 
 from shortlist.data.queries import Queries
 from shortlist.errors import ExportError
-from shortlist.export.modules import places_of, rating_module, tower_module
+from shortlist.export.modules import places_of, tower_module
 from shortlist.export.parity import sample_rows
+from shortlist.export.ratings import rating_module
 from shortlist.retrieval import SequenceTower
 
 if TYPE_CHECKING:
