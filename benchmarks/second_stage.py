@@ -3,7 +3,8 @@
 ML-1M, ``leave_one_out.parquet``: history and validation item as train, the place as time; NDCG@10 of the test
 item over the whole catalogue, seen items left out, paired by user. Settings were chosen against the
 validation items, histories alone as train (part ``validation``): the objective (rank_xendcg over lambdarank
-and binary), 60 trees, four runs of them, and the last 3 % of each user's rows as those that label lists. The
+and binary), 60 trees, four runs of them, and the last 3 % of each user's rows as those that label lists. One
+run of 100 trees had been judged on the test items before: .0017 [-.0005, .0038] above next item. The
 bundled data, latest split, with defaults: reported as it is.
 
 Speed on the bundled data: features and trees for 200 candidates, without torch: one asker at a time, and 10,000
