@@ -13,12 +13,12 @@ from shortlist.serving.arms import Arms, Split
 from shortlist.serving.asking import Question, answer_batch
 from shortlist.serving.cleaning import Cleaner
 from shortlist.serving.committing import Committer
-from shortlist.serving.events import Kept, Store, StoreFull
+from shortlist.serving.events import Kept, Store, StoreAway, StoreFull
 from shortlist.serving.memory import give_back
 from shortlist.serving.metrics import Metrics
 from shortlist.serving.opening import grown, open_running, pointer_of
 from shortlist.serving.overlay import Overlay
-from shortlist.serving.refusals import DiskFull, Refused
+from shortlist.serving.refusals import DiskFull, NotKept, Refused
 from shortlist.serving.running import Running
 from shortlist.serving.settings import Arm, Settings
 
@@ -71,6 +71,7 @@ class Bundles:
 
         Raises:
             DiskFull: nothing was kept.
+            NotKept: the store cannot be reached.
             Refused: an item is not of the catalogue's kind.
         """
         async with self._lock:
@@ -88,6 +89,8 @@ class Bundles:
                 await self._committer.call(lambda store: store.add_items(new))
             except StoreFull:
                 raise DiskFull from None
+            except StoreAway:
+                raise NotKept from None
             self.arms = before.with_one("champion", made)
             await self._grow_others(new)
         growth = made.recommender.growth

@@ -11,9 +11,15 @@ from msgspec import Struct
 
 from shortlist.errors import DataError
 
+_URLS = ("postgresql://", "postgres://")
+
 
 class StoreFull(Exception):
     """Nothing more can be written; what was committed stays, and reading goes on."""
+
+
+class StoreAway(Exception):
+    """The store cannot be reached; what was committed stays. Try again."""
 
 
 class StoreBusy(Exception):
@@ -101,11 +107,15 @@ def open_store(where: str) -> Store:
     """Open the events, or begin new ones.
 
     Args:
-        where: a folder.
+        where: a folder, or the URL of a PostgreSQL database.
 
     Returns:
         A store.
     """
+    if where.startswith(_URLS):
+        from shortlist.serving.postgres import PostgresStore
+
+        return PostgresStore(where)
     from shortlist.serving.sqlite import SqliteStore
 
     return SqliteStore(Path(where))
@@ -115,7 +125,7 @@ def existing_store(where: str) -> Store:
     """Open events that are there.
 
     Args:
-        where: a folder.
+        where: a folder, or the URL of a PostgreSQL database.
 
     Returns:
         A store.
@@ -123,7 +133,7 @@ def existing_store(where: str) -> Store:
     Raises:
         DataError: there are none.
     """
-    if not (Path(where) / "events.sqlite").is_file():
+    if not where.startswith(_URLS) and not (Path(where) / "events.sqlite").is_file():
         msg = f"{where} holds no events: give the state folder of the service"
         raise DataError(msg)
     return open_store(where)

@@ -52,6 +52,14 @@ class DiskFull(Refused):
         super().__init__(507, "disk_full", words, retry_after_seconds=60)
 
 
+class NotKept(Refused):
+    """The store of the events cannot be reached."""
+
+    def __init__(self) -> None:
+        words = "nothing was kept: the store of the events cannot be reached; reading goes on, try again"
+        super().__init__(503, "store_away", words, retry_after_seconds=5)
+
+
 class LogHeld(Refused):
     """Somebody was forgotten, but the log of the events is read and cannot be emptied."""
 

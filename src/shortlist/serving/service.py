@@ -12,10 +12,10 @@ from shortlist.serving.arms import Arms
 from shortlist.serving.asking import Question, Reply, answer_batch
 from shortlist.serving.bundles import Bundles
 from shortlist.serving.committing import Committer
-from shortlist.serving.events import Kept, Store, StoreBusy, StoreFull, open_store
+from shortlist.serving.events import Kept, Store, StoreAway, StoreBusy, StoreFull, open_store
 from shortlist.serving.metrics import Metrics, resident_bytes
 from shortlist.serving.opening import pointer_of
-from shortlist.serving.refusals import DiskFull, LogHeld, Overloaded, TooSlow
+from shortlist.serving.refusals import DiskFull, LogHeld, NotKept, Overloaded, TooSlow
 from shortlist.serving.running import Running
 from shortlist.serving.settings import Arm, Settings
 from shortlist.serving.shadow import Shadow
@@ -122,6 +122,7 @@ class Service:
 
         Raises:
             DiskFull: nothing was kept.
+            NotKept: the store cannot be reached.
             Overloaded: too many are waiting.
         """
         if self.committer.full:
@@ -130,6 +131,8 @@ class Service:
             kept = await self.committer.append(events)
         except StoreFull:
             raise DiskFull from None
+        except StoreAway:
+            raise NotKept from None
         new = [one for one in kept if one is not None]
         self.overlay.apply(sorted(new, key=lambda one: one.seq))
         for one in new:
@@ -148,6 +151,7 @@ class Service:
 
         Raises:
             DiskFull: nothing was removed.
+            NotKept: the store cannot be reached.
             LogHeld: the events are removed, but their bytes are not yet.
         """
         row = self.overlay.user_row(self.running, user_id)
@@ -157,6 +161,8 @@ class Service:
             removed, seq = await self.committer.call(lambda store: store.forget(user_id))
         except StoreFull:
             raise DiskFull from None
+        except StoreAway:
+            raise NotKept from None
         except StoreBusy:
             raise LogHeld from None
         self.overlay.forget({self.store.hash_of(user_id): seq})

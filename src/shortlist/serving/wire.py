@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
+_NO_NUL = r"^[^\x00]*$"  # which databases cannot hold in a text
 Id: TypeAlias = (
-    Annotated[str, Meta(min_length=1, max_length=256)]
+    Annotated[str, Meta(min_length=1, max_length=256, pattern=_NO_NUL)]
     | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 )
 Value: TypeAlias = str | int | float | bool | None
@@ -91,7 +92,7 @@ class Event(Asked, frozen=True):
     event: EventKind
     user_id: Id
     item_id: Id
-    event_id: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    event_id: Annotated[str, Meta(min_length=1, max_length=128, pattern=_NO_NUL)] | None = None
     timestamp: Annotated[int, Meta(ge=0, le=2**40, description="seconds, UTC")] | None = None
     rating: Annotated[float, Meta(ge=-1e6, le=1e6)] | None = None
 

@@ -1,0 +1,236 @@
+"""Every store of events keeps the same contract: a file, and a real PostgreSQL where one is installed."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from serving.conftest import Client
+from shortlist.errors import DataError
+from shortlist.serving.events import Kept, existing_store, open_store
+from shortlist.serving.refreshing import refresh
+
+TOOLS = Path("/usr/lib/postgresql")
+
+
+class Server:
+    """A PostgreSQL server of this test run alone, on a socket in its own folder."""
+
+    def __init__(self, folder: Path) -> None:
+        found = sorted(TOOLS.glob("*/bin/initdb"))
+        if not found:
+            pytest.skip("no PostgreSQL server is installed (Debian: postgresql)")
+        self.tools, self.folder, self.data = found[-1].parent, folder, folder / "data"
+        self.user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
+        if self.user is not None:
+            folder.chmod(0o755)
+            for one in folder.parents[:2]:  # pytest's own, closed to others
+                one.chmod(0o755)
+            shutil.chown(folder, self.user)
+        self._run("initdb", "-D", self.data, "-U", "shortlist", "-A", "trust", "-N")
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"postgresql:///postgres?host={self.folder}&user=shortlist"
+
+    def start(self) -> None:
+        flags = f"-c listen_addresses= -c unix_socket_directories={self.folder}"
+        log = ["-l", self.folder / "log"]
+        self._run("pg_ctl", "-D", self.data, "-w", *log, "-o", flags, "start")
+
+    def stop(self) -> None:
+        self._run("pg_ctl", "-D", self.data, "-w", "-m", "immediate", "stop")
+
+    def _run(self, tool: str, *words: object) -> None:
+        subprocess.run(
+            [str(self.tools / tool), *map(str, words)],
+            check=True,
+            user=self.user,
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            timeout=120,
+        )
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    pytest.importorskip("psycopg", reason="the extra postgres is not installed")
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="pg") as folder:  # short: a socket's path is
+        (Path(folder) / "s").mkdir()
+        made = Server(Path(folder) / "s")
+        yield made
+        made.stop()
+
+
+@pytest.fixture
+def database(server: Server) -> str:
+    """An empty database each."""
+    import psycopg
+
+    with psycopg.connect(server.url, autocommit=True) as db:
+        db.execute("DROP SCHEMA public CASCADE")
+        db.execute("CREATE SCHEMA public")
+    return server.url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return str(tmp_path / "state")
+    url: str = request.getfixturevalue("database")
+    return url
+
+
+def kept(number: int, user: str = "u") -> Kept:
+    return Kept(f"e{number}", user, f"i{number}", "rating", number, number / 2)
+
+
+def test_events_come_back_in_order_and_count_once(where: str) -> None:
+    with contextlib.closing(open_store(where)) as store:
+        assert store.marks() == (0, 0)
+        first = store.append([kept(1), kept(2), kept(1)])
+        assert [one if one is None else one.event_id for one in first] == ["e1", "e2", None]
+        assert store.append([kept(2), kept(3)])[0] is None
+        odd = Kept("o", "naïve 用户 'x' \\ %s", "i", "watch", 2**40)
+        store.append([odd])
+    with contextlib.closing(existing_store(where)) as store:  # another time
+        events = store.events_after(0)
+        assert [one.event_id for one in events] == ["e1", "e2", "e3", "o"]
+        places = [one.seq for one in events]
+        assert places == sorted(set(places))
+        assert (events[2].rating, events[2].timestamp, events[2].item_id) == (1.5, 3, "i3")
+        assert (events[3].user_id, events[3].timestamp, events[3].rating) == (
+            odd.user_id,
+            2**40,
+            None,
+        )
+        assert store.events_after(places[1]) == events[2:]
+        assert store.marks()[0] == places[-1]
+
+
+def test_items_are_kept_once(where: str) -> None:
+    with contextlib.closing(open_store(where)) as store:
+        assert store.add_items([("a", "{}"), ("b", '{"year": 1}')]) == 2
+        before = store.marks()[1]
+        assert store.add_items([("a", "[]"), ("c", "{}")]) == 1
+        assert store.items() == [("a", "{}"), ("b", '{"year": 1}'), ("c", "{}")]
+        assert store.marks()[1] > before
+
+
+def test_a_forgetting_has_a_place_among_the_events(where: str) -> None:
+    with contextlib.closing(open_store(where)) as store:
+        store.append([kept(1), kept(2, "v"), kept(3)])
+        count, place = store.forget("u")
+        assert count == 2
+        assert [one.user_id for one in store.events_after(0)] == ["v"]
+        assert store.marks()[0] == place
+        (later,) = store.append([kept(4)])
+        assert later is not None
+        assert store.events_after(0)[0].seq < place < later.seq
+        assert store.forgotten() == {store.hash_of("u"): place}
+        assert store.forget("u")[1] > later.seq
+        salted = store.hash_of("u")
+    with contextlib.closing(open_store(where)) as store:
+        assert store.hash_of("u") == salted
+        assert store.hash_of("v") != salted
+
+
+def test_who_follows_misses_no_event_of_several_writers(where: str) -> None:
+    seen: list[str] = []
+    done = threading.Event()
+
+    def write(writer: int) -> None:
+        with contextlib.closing(open_store(where)) as store:
+            for n in range(40):
+                one = Kept(f"{writer}-{n}", "u", "i", "watch", n)
+                store.append([one, Kept(f"{writer}-{n}+", "u", "i", "watch", n)])
+
+    def follow() -> None:
+        with contextlib.closing(open_store(where)) as store:
+            last = 0
+            while True:
+                over = done.is_set()  # looked at before the last look at the events
+                new = store.events_after(last)
+                seen.extend(one.event_id for one in new)
+                last = max([last, *(one.seq for one in new)])
+                if over and not new:
+                    return
+
+    open_store(where).close()
+    writers = [threading.Thread(target=write, args=(n,)) for n in range(3)]
+    follower = threading.Thread(target=follow)
+    for one in (*writers, follower):
+        one.start()
+    for one in writers:
+        one.join()
+    done.set()
+    follower.join()
+    assert len(seen) == len(set(seen)) == 3 * 80
+
+
+def test_the_service_runs_on_any_store(
+    where: str, serving: Callable[..., Client], bundle: Path
+) -> None:
+    client, other = serving(state=where), serving(state=where)
+    event = {"event": "watch", "user_id": "fresh", "item_id": "i4", "event_id": "e"}
+    assert client.post("/events", {"events": [event, event]})["duplicates"] == 1
+    assert not client.post("/recommend", {"user_id": "fresh"})["fallback"]
+    nul = {"events": [{**event, "user_id": "a\0b"}]}
+    assert client.ask("POST", "/events", nul).status == 422
+    assert client.ask("DELETE", "/users/a%00b").json["events"] == 0
+    other.runner.run(other.service.bundles.catch_up())
+    assert other.get("/users/fresh/history")["total"] == 1
+    with contextlib.closing(existing_store(where)) as store:
+        assert refresh(bundle, store, force=True).version == "0002"
+    client.ask("POST", "/admin/reload")
+    assert client.get("/users/fresh/history")["total"] == 1
+    gone = client.ask("DELETE", "/users/fresh").json
+    assert (gone["events"], gone["hidden_rows"], gone["bundle"]) == (1, 1, "done")
+    assert client.get("/users/fresh/history")["total"] == 0
+
+
+def test_a_database_that_goes_away_is_told_and_comes_back(
+    server: Server, database: str, serving: Callable[..., Client]
+) -> None:
+    client = serving(state=database)
+    event = {"event": "watch", "user_id": "fresh", "item_id": "i4"}
+    server.stop()
+    try:
+        told = client.ask("POST", "/events", {"events": [event]})
+        assert (told.status, told.json["error"]["code"]) == (503, "store_away")
+        assert told.headers["retry-after"]
+        assert client.ask("POST", "/recommend", {"user_id": "u3"}).status == 200
+        with pytest.raises(DataError, match=r"cannot be used \(OperationalError\)"):
+            open_store(database)
+    finally:
+        server.start()
+    assert client.post("/events", {"events": [event]})["accepted"] == 1
+
+
+def test_the_database_flushes_before_it_answers(database: str) -> None:
+    with contextlib.closing(open_store(database)) as store:
+        from shortlist.serving.postgres import PostgresStore
+
+        assert isinstance(store, PostgresStore)
+        assert store._rows("SHOW synchronous_commit") == [("on",)]
+        assert store._rows("SHOW fsync") == [("on",)]
+
+
+def test_a_wrong_password_is_not_repeated(server: Server) -> None:
+    url = f"postgresql://nobody:secret-word@/postgres?host={server.folder}"
+    with pytest.raises(DataError) as refused:
+        open_store(url)
+    assert "secret-word" not in str(refused.value)
+
+
+def test_a_folder_without_events_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no events"):
+        existing_store(str(tmp_path))
