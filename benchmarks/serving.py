@@ -136,7 +136,7 @@ def _measured(command: list[str], folder: Path, *, steady: bool) -> dict[str, An
         spent = _processor(process.pid) - before
         found["processor ms a request"] = round(1000 * spent / found["requests"], 3)
         found["seconds from start to ready"] = round(ready, 2)
-        found["resident MB"] = _resident(process.pid)
+        found["resident MB"] = resident(process.pid)
         if steady:
             found[f"at {STEADY} requests a second"] = asyncio.run(_at_a_rate(STEADY, SECONDS))
     return found
@@ -157,6 +157,12 @@ def _started(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
             yield process
         finally:
             process.terminate()
+
+
+def started(bundle: Path) -> contextlib.AbstractContextManager["subprocess.Popen[bytes]"]:
+    """A service over a bundle, ready; it is told to stop at the end."""
+    command = [sys.executable, "-m", "shortlist", "serve", str(bundle), "--port", str(PORT)]
+    return _started(command)
 
 
 def _is_ready() -> bool:
@@ -231,7 +237,8 @@ def _processor(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _resident(pid: int) -> int:
+def resident(pid: int) -> int:
+    """Megabytes that a process holds."""
     found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
     return int(found[1]) // 1024  # type: ignore[index]
 

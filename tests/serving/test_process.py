@@ -168,3 +168,19 @@ def test_it_speaks_tls(bundle: Path, tmp_path: Path) -> None:
             connection.request("GET", "/health/ready")
             assert connection.getresponse().status == 200
         started.popen.terminate()
+
+
+def test_a_body_that_never_comes_is_given_up(bundle: Path) -> None:
+    started = Process(bundle, SHORTLIST_TIMEOUT_SECONDS="0.2")
+    with started.popen:
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", started.started["port"], timeout=20
+        )
+        with contextlib.closing(connection):
+            connection.putrequest("POST", "/recommend")
+            connection.putheader("content-type", "application/json")
+            connection.putheader("content-length", "10")
+            connection.endheaders(b"{")
+            assert connection.getresponse().status == 408
+        assert started.ask("GET", "/health/ready")[0] == 200
+        started.popen.terminate()

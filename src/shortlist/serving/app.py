@@ -1,5 +1,6 @@
 """The ASGI application: reads a request, lets it in, answers it, counts it."""
 
+import asyncio
 import itertools
 import time
 import uuid
@@ -132,12 +133,19 @@ class App:
             insist_own_page(headers, self._origins)
         body = b""
         if scope["method"] == "POST":
-            body = await _body(headers, receive, self._largest)
+            body = await self._body(headers, receive)
         query = scope["query_string"].decode("latin-1")
         request = Request(route, parameters, query, body, request_id)
         if route.body is None:
             return await route.handle(request)
         return await route.handle(request, decoded(route, body))
+
+    async def _body(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+        try:
+            async with asyncio.timeout(self.service.settings.timeout_seconds):
+                return await _read(headers, receive, self._largest)
+        except TimeoutError:
+            raise Refused(408, "body_timeout", "the body did not come in time") from None
 
     def _preflight(self, headers: Mapping[bytes, bytes]) -> Response:
         if headers.get(b"origin") not in self._origins:
@@ -180,7 +188,7 @@ class App:
         return Response(self._document)
 
 
-async def _body(headers: Mapping[bytes, bytes], receive: Receive, largest: int) -> bytes:
+async def _read(headers: Mapping[bytes, bytes], receive: Receive, largest: int) -> bytes:
     told = headers.get(b"content-length", b"0")
     if not told.isdigit() or int(told) > largest:
         raise Refused(413, "too_large", f"a body has at most {largest} bytes")

@@ -16,6 +16,7 @@ _REFUSALS = {
     403: "The key has too little scope, or the page is of another origin",
     404: "Unknown",
     405: "The path answers another method",
+    408: "The body did not come in time",
     409: "The bundle cannot do that",
     411: "The body's length is missing or wrong",
     413: "The body is too large",
@@ -74,7 +75,7 @@ def _operation(
     if route.method != "GET":
         codes.add(403)
     if route.body is not None:
-        codes |= {400, 411, 413, 415, 422, 503}
+        codes |= {400, 408, 411, 413, 415, 422, 503}
     if route.query or "{" in route.path:
         codes |= {404, 422, 503}
     if route.scope is not None:

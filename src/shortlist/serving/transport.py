@@ -6,6 +6,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _HEAD = b"HTTP/1.1 "
+_HEAD_SECONDS = 10.0  # for the first head of a connection
 
 
 class OneWrite:
@@ -58,3 +59,9 @@ class Protocol(HttpToolsProtocol):
             transport: of the connection.
         """
         super().connection_made(OneWrite(transport))  # type: ignore[arg-type]
+        asyncio.get_running_loop().call_later(_HEAD_SECONDS, self._hang_up_on_silence)
+
+    def _hang_up_on_silence(self) -> None:
+        # uvicorn waits for the first head for ever: a few thousand silent callers would be enough
+        if self.cycle is None:
+            self.transport.close()  # type: ignore[unreachable]
