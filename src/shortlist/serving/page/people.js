@@ -27,6 +27,7 @@ const rates = () => taste.scale !== null;
 async function refresh(news = "") {
   asking?.abort();
   const mine = (asking = new AbortController());
+  busy(true);
   const where = chosen.where();
   const body = {
     ...taste.asker(),
@@ -46,7 +47,10 @@ async function refresh(news = "") {
     one("status").textContent = "";
     trouble(error);
   }
+  busy(false);
 }
+
+const busy = (is) => one("list").setAttribute("aria-busy", String(is));
 
 function showList(answer, news) {
   const places = answer.recommendations;
@@ -164,10 +168,12 @@ function listen() {
     await refresh();
     one("list").children[first]?.querySelector("button")?.focus();
   });
-  const tuned = settled(() => {
+  const soon = settled(refresh, 150);
+  const tuned = () => {
+    busy(true);
     k = MORE;
-    refresh();
-  }, 150);
+    soon();
+  };
   one("filters").addEventListener("input", (event) => {
     if (event.target.id === "diversity") {
       varied = true;
