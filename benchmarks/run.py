@@ -25,6 +25,7 @@ SCRIPTS = (
     "export",
     "litert",
     "serving",
+    "serving_soak",
 )
 
 

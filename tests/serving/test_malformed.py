@@ -68,6 +68,16 @@ def test_broken_bodies_are_never_a_defect(client: Client) -> None:
     assert client.post("/recommend", {"user_id": "u1"})["known_user"]
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["", "search=", "search=%20", "search=a&search=b", "search=" + "a" * 501, "a=1&" * 30 + "search=a",
+     "search=a&limit=0", "search=a&limit=-1", "search=a&limit=1e3", "search=a&limit=9999999999", "search=a&limit=%D9%A1"],
+)  # fmt: skip
+def test_broken_queries_are_refused(client: Client, query: str) -> None:
+    assert client.ask("GET", f"/items?{query}").status == 422
+    assert client.ask("GET", "/items?search=%ff%fe%00").status == 200
+
+
 def test_deep_nests_are_refused(client: Client) -> None:
     deep = (
         b'{"inputs":[{"name":"user_id","shape":[1],"datatype":"BYTES","data":' + b"[" * 50_000

@@ -13,6 +13,7 @@ from shortlist.serving.wire import encoder
 
 Scope = Literal["read", "write", "admin"]
 JSON = "application/json"
+_PARAMETERS = 20  # of a query
 
 
 @dataclass(slots=True)
@@ -47,7 +48,12 @@ class Request:
         """
         if not self.query:
             return None
-        found = [text for key, text in parse_qsl(self.query, max_num_fields=20) if key == name]
+        try:
+            given = parse_qsl(self.query, max_num_fields=_PARAMETERS)
+        except ValueError:
+            words = f"a query has at most {_PARAMETERS} parameters"
+            raise Refused(422, "invalid_request", words) from None
+        found = [text for key, text in given if key == name]
         if len(found) > 1 or (found and len(found[0]) > 500):
             raise Refused(422, "invalid_request", f"{name} may stand once, in 500 characters")
         return found[0] if found else None
