@@ -131,7 +131,7 @@ def _imported(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        msg = f"writing a LiteRT file needs its converter and its interpreter ({error}): pip install 'shortlist[litert]', about 1.2 GB"
+        msg = f"writing a LiteRT file needs its converter and its interpreter ({error}): pip install 'shortlist[litert]', about 1 GB beside torch"
         raise MissingExtraError(msg) from None
 
 
