@@ -199,12 +199,12 @@ export const scenarios = {
     const page = await open({}, "owner");
     await page.locator("#comparisons table").waitFor();
     const rows = (id) =>
-      page.locator(`#${id} tbody tr`).evaluateAll((all) => all.map((row) => [...row.children].map((cell) => cell.textContent)));
-    const answered = async () => (await rows("arms")).map((row) => row[1]);
+      page.locator(`#${id} tbody tr`).evaluateAll((all) => all.map((row) => [...row.children].map((cell) => cell.textContent.replaceAll("\u00a0", " "))));
+    const answered = async () => (await rows("arms")).map((row) => row[2]);
     const before = await answered();
     const people = await ready(await open());
     await pick(people, "toy story", "Toy Story");
-    await page.waitForFunction((was) => document.querySelector("#arms tbody td")?.textContent !== was, before[0]);
+    await page.waitForFunction((was) => document.querySelectorAll("#arms tbody td")[1]?.textContent !== was, before[0]);
     return {
       name: await page.locator("#name").textContent(),
       card: await page.locator("#card").textContent(),

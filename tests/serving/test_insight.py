@@ -105,7 +105,10 @@ def test_traffic_is_counted_by_route_version_and_item(
         [0.4, 0, 0, 0, 0.3, 0.3]
     )
     client.post("/events", {"events": [{"event": "watch", "user_id": "u9", "item_id": "a"}]})
-    assert client.get("/stats")["events"] == {"watch": 1}
+    told = client.get("/stats")
+    assert told["events"] == {"watch": 1}
+    assert told["events_by_arm"] == {"champion": {"watch": 1}}
+    assert told["agreement"] is None  # there is no shadow
 
 
 def test_a_forgotten_item_of_an_older_bundle_is_left_out(

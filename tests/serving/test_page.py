@@ -195,8 +195,8 @@ def test_the_owner_sees_traffic_model_and_comparison(rec: sl.Recommender, read: 
         told["tiles"]
     )
     assert told["bands"][0] == "Top 1 %"
-    ((version, count, share, _),) = told["arms"]
-    assert (version, share) == ("0001", "100.0 %")
+    ((arm, version, count, share, *_),) = told["arms"]
+    assert (arm, version, share) == ("champion", "0001", "100.0 %")
     assert int(count) > int(told["before"][0])
     assert "POST /recommend" in told["routes"]
     assert not [route for route in told["routes"] if "/page/" in route or "/stats" in route]

@@ -122,6 +122,8 @@ class Insight:
                 _routes(metrics.requests, {n: h.counts for n, h in metrics.seconds.items()}),
                 _arms(metrics.answers),
                 dict(metrics.events),
+                _by_arm(metrics.events_by_arm),
+                metrics.agreement.mean,
                 coverage,
                 popularity,
                 look.most(shown),
@@ -243,6 +245,13 @@ def _routes(
         RouteStats(route, method, counts[0], counts[1], counts[2], seconds.get(route, []))
         for (route, method), counts in sorted(made.items())
     ]
+
+
+def _by_arm(events: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
+    made: dict[str, dict[str, int]] = {}
+    for (kind, arm), count in sorted(events.items()):
+        made.setdefault(arm, {})[kind] = count
+    return made
 
 
 def _arms(answers: Mapping[tuple[str, str, bool], int]) -> list[Arm]:

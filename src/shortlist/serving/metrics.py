@@ -30,6 +30,12 @@ class Histogram:
         self.counts[bisect.bisect_left(self.bounds, value)] += 1
         self.total += value
 
+    @property
+    def mean(self) -> float | None:
+        """Of all values; None without any."""
+        count = sum(self.counts)
+        return self.total / count if count else None
+
     def lines(self, name: str, labels: str = "") -> Iterable[str]:
         """Write it.
 

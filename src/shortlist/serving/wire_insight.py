@@ -103,7 +103,12 @@ class Shown(Struct, frozen=True):
 
 
 class Stats(Struct, frozen=True):
-    """Traffic since the start. ``coverage`` is the share of the catalogue that stood in a shortlist."""
+    """Traffic since the start.
+
+    ``events_by_arm`` counts the events of each arm's users; ``agreement`` is the share of what was answered
+    that the shadow lists too, None without one; ``coverage`` the share of the catalogue that stood in a
+    shortlist.
+    """
 
     version: str
     time: float
@@ -112,6 +117,8 @@ class Stats(Struct, frozen=True):
     routes: list[RouteStats]
     arms: list[Arm]
     events: dict[str, int]
+    events_by_arm: dict[str, dict[str, int]]
+    agreement: float | None
     coverage: float
     popularity: list[Band]
     most_shown: list[Shown]

@@ -62,7 +62,7 @@ function keyed(why) {
     };
     dialog.onclose = () => {
       waiting = null;
-      reject(new Refusal(401, "unauthorized", "Without a key this service tells nothing; reload the page to enter one"));
+      reject(new Refusal(401, "unauthorized", "No key was given, so this was not done; reload the page to enter one"));
     };
     dialog.showModal();
   });

@@ -9,6 +9,7 @@ import { share, table } from "./tables.js";
 
 const EVERY = 2000; // milliseconds
 const KEPT = 150; // looks: five minutes
+const FEWEST = 30; // places of the chart
 const MINUTE = 60; // seconds
 const SHORTLISTS = "/recommend";
 const BROAD = "Popularity bias"; // the tile with most to say
@@ -55,8 +56,10 @@ function showRate() {
   const rate = now.length ? total(now.map((one) => one.rate)) / now.length : 0;
   one("rate").textContent = rate.toLocaleString("en", { maximumFractionDigits: rate < 10 ? 1 : 0 });
   const most = Math.max(1, ...points.map((one) => one.rate));
-  const place = ({ rate: value }, n) => `${(300 * (KEPT - points.length + n)) / (KEPT - 1)},${(78 - (74 * value) / most).toFixed(1)}`;
+  const wide = Math.max(FEWEST, points.length);
+  const place = ({ rate: value }, n) => `${(300 * (wide - points.length + n)) / (wide - 1)},${(78 - (74 * value) / most).toFixed(1)}`;
   const line = points.map(place);
+  one("most").textContent = `At most ${most.toLocaleString("en", { maximumFractionDigits: 1 })} in the last five minutes that this page was open, its own questions left out.`;
   const chart = one("chart");
   chart.setAttribute("aria-label", `Requests a second: now ${rate.toFixed(1)}, at most ${most.toFixed(1)} while this page was open`);
   const base = draw("line", { class: "base", x1: 0, x2: 300, y1: 78, y2: 78 });
@@ -106,7 +109,7 @@ function showSpread(stats) {
     "Items by popularity: their share of the places shown, and of the rows learned from",
     ["Items", "Shown", "Learned from"],
     stats.popularity.map((band) => [
-      band.above ? `${percent(band.above)} to ${percent(band.to)}` : `Top ${percent(band.to)}`,
+      band.above ? `${Math.round(100 * band.above)} – ${percent(band.to)}` : `Top ${percent(band.to)}`,
       share(band.shown, "shown"),
       share(band.learned, "learned"),
     ]),
@@ -121,16 +124,25 @@ function showSpread(stats) {
 
 function showArms(stats) {
   const all = Math.max(1, total(stats.arms.map((one) => one.shortlists)));
-  const alone = stats.arms.length < 2 ? "One version answers everybody" : "Versions that answered since the start";
+  const alone = stats.arms.length < 2 ? "One version answers everybody" : "Arms and versions that answered since the start";
+  const shadow = stats.agreement === null ? "" : `; a shadow lists ${percent(stats.agreement)} of the same titles`;
+  const given = (arm) => total(stats.arms.filter((one) => one.arm === arm).map((one) => one.shortlists));
+  const told = (arm, ...kinds) => {
+    const count = total(kinds.map((kind) => stats.events_by_arm[arm]?.[kind] ?? 0));
+    return ((100 * count) / given(arm)).toFixed(1);
+  };
   table(
     one("arms"),
-    stats.arms.length ? alone : "No shortlist was asked for yet",
-    ["Version", "Shortlists", "Share", "Fallback"],
-    stats.arms.map((arm) => [
-      arm.version,
-      arm.shortlists.toLocaleString("en"),
-      percent(arm.shortlists / all, 1),
-      percent(arm.fallbacks / arm.shortlists, 1),
+    `${stats.arms.length ? alone : "No shortlist was asked for yet"}${shadow}`,
+    ["Arm", "Version", "Shortlists", "Share", "Fallback", "Taken per 100", "Dismissed per 100"],
+    stats.arms.map(({ arm, version: answered, shortlists, fallbacks }) => [
+      arm,
+      answered,
+      shortlists.toLocaleString("en"),
+      percent(shortlists / all, 1),
+      percent(fallbacks / shortlists, 1),
+      told(arm, "watch", "purchase", "rating"),
+      told(arm, "dismiss"),
     ]),
   );
 }
