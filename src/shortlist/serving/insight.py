@@ -98,7 +98,7 @@ class Insight:
                 len(snapshot.histories.item_rows),
                 None
                 if times is None or not len(times)
-                else (int(times.min()), int(times.max())),
+                else [int(times.min()), int(times.max())],
                 dict(recommender.metrics),
             )
         )

@@ -1,8 +1,8 @@
 """What goes over the wire about the catalogue, the model and the traffic."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 
 class Value(Struct, frozen=True):
@@ -61,7 +61,7 @@ class Model(Struct, frozen=True):
     users: int
     items: int
     rows: int
-    seconds_from_to: tuple[int, int] | None
+    seconds_from_to: Annotated[list[int], Meta(min_length=2, max_length=2)] | None
     metrics: dict[str, Any]
 
 
