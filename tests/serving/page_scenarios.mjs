@@ -38,6 +38,7 @@ export const scenarios = {
     const page = await ready(await open());
     const popular = await titles(page);
     const heading = await page.locator("h1").textContent();
+    const first = await card(page, 0).textContent();
     await pick(page, "the matrix", "The Matrix");
     await pick(page, "HEAT", "Heat");
     const picked = await titles(page);
@@ -51,7 +52,7 @@ export const scenarios = {
     const one = await titles(page);
     await page.getByRole("button", { name: "Show more" }).click();
     await card(page, 20).waitFor();
-    return { popular, heading, picked, reasons, from, again, one, more: await titles(page) };
+    return { popular, heading, first, picked, reasons, from, again, one, more: await titles(page) };
   },
 
   async rates(open) {

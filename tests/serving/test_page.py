@@ -108,6 +108,7 @@ def test_a_guest_picks_two_titles_and_reads_a_list_with_reasons(
 ) -> None:
     told = of(read, "guest")
     assert told["heading"] == "What most people like"
+    assert "Popular with everybodyProposed by popularity" in told["first"]
     assert told["popular"] == asked(rec, history=[])
     assert told["picked"] == asked(rec, history=[MATRIX, HEAT])
     answer = rec.recommend(history=[MATRIX, HEAT], k=18, explain=True)

@@ -88,7 +88,8 @@ function choice({ name, kind, values }) {
   };
 }
 
-const quoted = (text) => `'${text.replace(/[\\']/g, "\\$&")}'`;
+/** A text as conditions write it. */
+export const quoted = (text) => `'${text.replace(/[\\']/g, "\\$&")}'`;
 
 const written = (value, whole) => (whole ? String(value) : String(Number(value.toFixed(4))));
 

@@ -7,13 +7,14 @@ import { combobox } from "./combobox.js";
 import { counted, make, one, settled } from "./dom.js";
 import { filters } from "./filters.js";
 import { frame, trouble } from "./frame.js";
-import { named } from "./posters.js";
+import { colour, named } from "./posters.js";
 import { sheet } from "./sheet.js";
 import { Taste } from "./taste.js";
 
 const MORE = 18;
 const MOST = 1000; // that one answer holds
 const PICKS = 24; // chips shown
+const FALLBACK = " (fallback)"; // after the name of the part that proposed something
 
 const taste = new Taste();
 let chosen = { where: () => null, told: () => {} };
@@ -58,8 +59,9 @@ function showList(answer, news) {
   const list = one("list");
   const before = placeOfFocus(list);
   const cards = places.map((place) => {
-    const popular = place.source === model.fallback && answer.fallback;
-    return card({ ...place, popular, ranker: popular ? null : ranker }, does, rates());
+    const popular = place.source.endsWith(FALLBACK);
+    const source = popular ? place.source.slice(0, -FALLBACK.length) : place.source;
+    return card({ ...place, source, popular, ranker: popular ? null : ranker }, does, rates());
   });
   const shown = new Set([...list.children].map((one) => one.dataset.item));
   for (const one of cards) if (!shown.has(one.dataset.item)) one.classList.add("new");
@@ -201,6 +203,7 @@ async function start() {
     model = answering;
     taste.scale = catalogue.ratings !== null && catalogue.ratings.most > catalogue.ratings.least ? catalogue.ratings : null;
     taste.positive = catalogue.positive;
+    colour(catalogue.columns);
     chosen = filters(one("columns"), catalogue.columns);
     await taste.read();
   } catch (error) {

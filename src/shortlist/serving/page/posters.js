@@ -3,6 +3,16 @@
 import { make } from "./dom.js";
 
 const PATTERNS = 5;
+const GOLDEN = 0.618; // of a circle: neighbours in a list get colours far apart
+const [FIRST, WIDE] = [150, 250]; // degrees, green to red: dark yellows are browns
+const hues = new Map();
+
+/** Gives every value of the catalogue's columns a colour, the frequent ones first. */
+export function colour(columns) {
+  for (const { values } of columns) for (const { value } of values) if (!hues.has(value)) hues.set(value, spread(hues.size));
+}
+
+const spread = (n) => FIRST + WIDE * ((GOLDEN * n) % 1);
 
 /** The parts of a title: "Matrix, The (1999)" is The Matrix, 1999; a long addition in brackets stands apart. */
 export function named(title) {
@@ -13,20 +23,18 @@ export function named(title) {
 }
 
 /** The first few tags of an item, whatever its columns are called. */
-export function tags(item) {
-  const found = [];
-  for (const value of Object.values(item.attributes ?? {})) {
-    if (Array.isArray(value)) found.push(...value.map(String));
-  }
-  return found.slice(0, 4);
-}
+export const tags = (item) =>
+  Object.values(item.attributes ?? {})
+    .flat()
+    .filter((value) => typeof value === "string" && hues.has(value))
+    .slice(0, 4);
 
 /** A button that looks like a poster. */
 export function poster(item, open) {
   const { name, also, year } = named(item.title);
   const kinds = tags(item);
   const number = hash(item.title);
-  const hue = kinds.length ? hash(kinds[0]) * 47 + (number % 70) - 35 : number;
+  const hue = kinds.length ? hues.get(kinds[0]) + (number % 40) - 20 : spread(number);
   const long = name.length > 34 ? " long" : name.length < 12 ? " short" : "";
   return make(
     "button",
