@@ -123,9 +123,10 @@ def test_a_list_model_by_name_and_by_trial(run: Run, folder: Path, tmp_path: Pat
     code, said, _ = run("recommend", tmp_path / "b", "--user", 4, "--k", 2, "--explain")
     assert code == 0
     assert "because" in said
-    assert "ranked_by" in said
     assert "'feature'" not in said
-    assert isinstance(sl.load(tmp_path / "b").rank, sl.ranking.Boosted)
+    trained = sl.load(tmp_path / "b")
+    assert isinstance(trained.rank, sl.ranking.Boosted)
+    assert ("ranked_by" in said) is trained.rank_lists  # on so few rows it may but predict
     code, said, _ = run("predict", tmp_path / "b", "--user", 1, "--json")
     assert len(json.loads(said)["predictions"]) == 10
     code, _, err = run("predict", tmp_path / "b", "--pairs", folder / "test.csv")

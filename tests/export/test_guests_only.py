@@ -14,11 +14,11 @@ from shortlist.errors import ConfigError, ExportError
 from shortlist.export import Settings, export
 from shortlist.export.running import File
 from shortlist.recommender import Recommender, load
-from shortlist.retrieval import ALS, EASE, GraphFilter, Neighbours, TwoTower
+from shortlist.retrieval import ALS, EASE, Blend, GraphFilter, Neighbours, NextItem, TwoTower
 from shortlist.retrieval import ease as ease_module
 from shortlist.testing import small_world
 
-pytest.importorskip("onnx")
+load_onnx = pytest.importorskip("onnx").load
 GUESTS = Settings(guests_only=True)
 TINY: dict[str, Any] = {"dim": 4, "epochs": 1, "batch_size": 128, "progress": False}
 
@@ -75,14 +75,20 @@ def test_a_query_tower_as_rows(tmp_path: Path) -> None:
     assert json.loads(extra["ids.json"])["user_id"] == []
 
 
-def test_models_made_of_what_each_user_took_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "model", [EASE(), NextItem(ease=0.5), Blend([EASE(), ALS(dim=4)], weights=(0.5, 0.5))]
+)
+def test_lines_of_what_each_user_took_are_multiplied_out(
+    model: Retriever, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ease_module, "_SMALL_CATALOGUE", 1)
     bundle = tmp_path / "ease.bundle"
-    Recommender(EASE()).fit(small_world(users=20, items=60)).save(bundle)
-    with pytest.raises(ExportError, match="ease is made of what each user took"):
-        export(bundle, tmp_path / "x.onnx", settings=GUESTS)
+    Recommender(model).fit(small_world(users=20, items=60)).save(bundle)
+    report = export(bundle, tmp_path / "x.onnx", settings=GUESTS)
+    assert report.parity is not None
+    assert report.parity.agrees
+    shapes = [tuple(one.dims) for one in load_onnx(tmp_path / "x.onnx").graph.initializer]
+    assert not any(20 in shape for shape in shapes)
 
 
 def test_parts_of_known_users_are_refused(tmp_path: Path) -> None:

@@ -68,6 +68,39 @@ def test_nobody_votes_for_others_once_gone() -> None:
     assert mine.join(theirs, on=["user_id", "item_id"], how="anti").is_empty()
 
 
+@pytest.mark.parametrize("model", [sl.retrieval.EASE(l2=10.0), sl.retrieval.NextItem(ease=0.5)])
+def test_ease_by_users_is_solved_again(
+    model: sl.retrieval.EASE | sl.retrieval.NextItem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 12 users and 39 items: EASE is kept by users, with a line of what each took
+    monkeypatch.setattr("shortlist.retrieval.ease._SMALL_CATALOGUE", 0)
+    world = small_world()
+    some = world.table["user_id"].is_in([f"u{n}" for n in range(12)]).to_numpy()
+    rec = sl.Recommender(model).fit(world.subset(some))
+    left = without_people(rec, ["u0", "u7"]).retrievers[0]
+    lines = [a.shape[0] for name, a in left.state().arrays.items() if name.endswith("offsets")]
+    assert lines == [10 + 1]
+    if isinstance(left, sl.retrieval.EASE):
+        stay = some & ~world.table["user_id"].is_in(["u0", "u7"]).to_numpy()
+        again = sl.retrieval.EASE(l2=10.0).fit(world.subset(stay))
+        for name, array in again.state().arrays.items():
+            np.testing.assert_array_equal(left.state().arrays[name], array)
+    gone = without_people(rec, [f"u{n}" for n in range(12)])
+    assert len(gone.recommend(history=["i3"], k=5)) == 5
+
+
+def test_a_graph_filter_holds_no_line_of_whoever_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shortlist.retrieval.graph_filter._SMALL_CATALOGUE", 0)
+    rec = sl.Recommender(sl.retrieval.GraphFilter(rank=8)).fit(small_world())
+    left = without_people(rec, GONE)
+    before, after = (one.retrievers[0].state().arrays for one in (rec, left))
+    assert len(after["offsets"]) == len(before["offsets"]) - len(GONE)
+    assert len(after["items"]) < len(before["items"])
+    assert len(left.recommend("u1", k=5)) == 5
+
+
 def test_everyone_can_be_forgotten() -> None:
     rec = sl.Recommender(sl.retrieval.EASE(l2=10.0), rank=sl.ranking.Biases()).fit(
         small_world()

@@ -77,7 +77,8 @@ def _ease_scores(asking: Asking, part: Any, decay: float, *, of: int = 1) -> str
         return spoken_for(asking, decay, lambda rows: weights[rows], of=of)
     users = weights.shape[1]
     weights = weights.swapaxes(0, 1).reshape(users, -1)[:, :n]  # they come in strips of items
-    if not fits(asking, 2 * weights.size, of=of):
+    # without its people, a file must not hold what each of them took: their lines are multiplied out
+    if not asking.n_users or not fits(asking, 2 * weights.size, of=of):
         return spoken_for(asking, decay, _lines(part), of=of)
     items_of = sp.csr_array(
         (held["shares"], held["items"], held["offsets"]), shape=weights.shape
@@ -132,8 +133,7 @@ def _log_above(asking: Asking, floor: float, numbers: str) -> str:
 
 def _graph_filter(asking: Asking, part: Any) -> Scored:
     net, held, n = asking.net, part.state().arrays, asking.n_items
-    # without its people, a file must not hold what each of them took: their lines are multiplied out
-    if (
+    if (  # as for EASE
         "weights" in held
         or not asking.n_users
         or not fits(asking, (len(held["offsets"]) - 1) * n + held["basis"].size)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from shortlist.data.protocols import Json
-from shortlist.errors import ConfigError, ExportError, MissingExtraError, closest
+from shortlist.errors import ConfigError, MissingExtraError, closest
+from shortlist.export.guests import for_guests
 from shortlist.recommender.bundle import load, verify
-from shortlist.recommender.forgetting import without_people
 
 if TYPE_CHECKING:
     from shortlist.export.parity import Parity
@@ -98,18 +98,8 @@ class Source:
 
         Returns:
             ``rec``, without its people where only guests are to be answered.
-
-        Raises:
-            ExportError: a model is made of what each user took.
         """
-        if not settings.guests_only:
-            return self.rec
-        for part in (*self.rec.retrievers, self.rec.fallback):
-            # EASE in its users' form, alone or within another, is written as lines of what each took
-            if any(name.endswith("own") for name in part.state().arrays):
-                msg = f"{part.name} is made of what each user took, so guests_only cannot leave it out. Fit another (ALS, two towers, neighbours), or EASE on more users than items"
-                raise ExportError(msg)
-        return without_people(self.rec, self.rec.snapshot.user_vocabulary.ids)
+        return for_guests(self.rec) if settings.guests_only else self.rec
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,17 +5,17 @@ between items, counts.
 """
 
 import shutil
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from shortlist.data.snapshot import Snapshot
-from shortlist.data.states import without_users
+from shortlist.data.states import Part, without_users
 from shortlist.data.vocabulary import UserOrItemId, Vocabulary, id_series
 from shortlist.errors import BundleError
 from shortlist.recommender.bundle import load, save
@@ -25,7 +25,20 @@ if TYPE_CHECKING:
     from shortlist.recommender.recommender import Recommender
 
 
-def without_people(recommender: "Recommender", users: Iterable[UserOrItemId]) -> "Recommender":
+class LinesOut(Protocol):
+    """What takes the lines of user rows out of fitted parts."""
+
+    def __call__(self, models: Sequence[Part], rows: NDArray[np.int64]) -> tuple[Part, ...]:
+        """The parts without these lines; see :func:`shortlist.data.states.without_users`."""
+        ...
+
+
+def without_people(
+    recommender: "Recommender",
+    users: Iterable[UserOrItemId],
+    *,
+    lines_out: "LinesOut" = without_users,
+) -> "Recommender":
     """A recommender as if it had never held some people's ids, rows, columns and vectors.
 
     They are answered as strangers from then on. Item vectors, layers, similarities and counts, which
@@ -34,6 +47,7 @@ def without_people(recommender: "Recommender", users: Iterable[UserOrItemId]) ->
     Args:
         recommender: fitted; it is left as it is.
         users: their ids; who is not known has nothing to be taken out.
+        lines_out: takes the lines of user rows out of fitted parts.
 
     Returns:
         A fitted Recommender.
@@ -43,12 +57,10 @@ def without_people(recommender: "Recommender", users: Iterable[UserOrItemId]) ->
     rows = np.unique(snapshot.user_vocabulary.rows(ids)).astype(np.int64)
     rows = rows[rows >= 0]
     fitted = rows if growth is None else rows[rows < growth.n_users]
-    *retrievers, fallback = without_users(
-        (*recommender.retrievers, recommender.fallback), fitted
-    )
+    *retrievers, fallback = lines_out((*recommender.retrievers, recommender.fallback), fitted)
     rank = None
     if recommender.rank is not None:
-        (rank,) = without_users((recommender.rank,), fitted)
+        (rank,) = lines_out((recommender.rank,), fitted)
     made = type(recommender).from_parts(
         _snapshot_without(snapshot, rows, ids),
         retrieve=retrievers,

@@ -13,6 +13,7 @@ being its users: at 0.5 items that many took no longer drown the others. With ``
 lies t steps back in the asker's history counts ``exp(-decay t)`` when answering; B stays what it is.
 """
 
+from copy import copy
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -100,12 +101,10 @@ class EASE(DenseRetriever):
                 f"{self.max_gigabytes}. Use TwoTower, leave rare items out, or raise max_gigabytes"
             )
             raise ConfigError(msg)
-        taken = np.maximum(matrix.sum(axis=0), 1)
-        ridges = (taken / taken.mean()) ** self.power  # relative to l2
         if by_users:
-            self._fit_by_users(matrix, ridges)
+            self._fit_by_users(matrix)
         else:
-            self._fit_by_items(matrix, ridges)
+            self._fit_by_items(matrix)
         return self
 
     def knows(self, queries: Queries) -> NDArray[np.bool_]:
@@ -155,6 +154,21 @@ class EASE(DenseRetriever):
         """
         return each_alone(self, queries, rows) * queries.recency(self.decay)[:, None]
 
+    def without_users(self, rows: NDArray[np.int64]) -> Self:
+        """Solve again without what some users took; where B itself is kept, it stays as it is.
+
+        Args:
+            rows: user rows, rising.
+
+        Returns:
+            A fitted copy.
+        """
+        left = copy(self)
+        if self._items_of is not None:
+            taken = np.delete(self._items_of.toarray() != 0, rows, axis=0)
+            left._fit_by_users(sp.csr_array(taken, dtype=np.float64))
+        return left
+
     def state(self) -> State:
         """Everything needed to answer.
 
@@ -193,17 +207,22 @@ class EASE(DenseRetriever):
             model._items_of = sp.csr_array((shares, items, offsets), shape=shape)
         return model
 
-    def _fit_by_items(self, matrix: sp.csr_array, ridges: NDArray[np.float64]) -> None:
+    def _ridges(self, matrix: sp.csr_array) -> NDArray[np.float64]:
+        taken = np.maximum(matrix.sum(axis=0), 1)
+        ridges: NDArray[np.float64] = (taken / taken.mean()) ** self.power  # relative to l2
+        return ridges
+
+    def _fit_by_items(self, matrix: sp.csr_array) -> None:
         gram = (matrix.T @ matrix).toarray()
-        gram[np.diag_indices_from(gram)] += self.l2 * ridges
+        gram[np.diag_indices_from(gram)] += self.l2 * self._ridges(matrix)
         precision = _inverse(gram)
         precision /= -np.diag(precision)[None, :]
         precision[np.diag_indices_from(precision)] = 0.0
         self._weights, self._own, self._items_of = precision.astype(np.float32), None, None
 
-    def _fit_by_users(self, matrix: sp.csr_array, ridges: NDArray[np.float64]) -> None:
+    def _fit_by_users(self, matrix: sp.csr_array) -> None:
         # items over the root of their ridge turn (X'X + l2 R)^-1 into the plain form
-        roots = np.sqrt(ridges)
+        roots = np.sqrt(self._ridges(matrix))
         even = matrix.copy()
         even.data /= roots[even.indices]
         gram = (even @ even.T).toarray()
@@ -234,7 +253,9 @@ def _in_strips(weights: NDArray[np.float32]) -> NDArray[np.float32]:
     # (users, items) to (strips, users, _STRIP), the last one filled up with zeros
     users, items = weights.shape
     wide = np.pad(weights, ((0, 0), (0, -items % _STRIP)))
-    return np.ascontiguousarray(wide.reshape(users, -1, _STRIP).swapaxes(0, 1))
+    return np.ascontiguousarray(
+        wide.reshape(users, wide.shape[1] // _STRIP, _STRIP).swapaxes(0, 1)
+    )
 
 
 def _inverse(gram: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -20,7 +20,8 @@ sparse R~, and a matrix of low rank: memory grows with the rows of train and wit
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -184,6 +185,22 @@ class GraphFilter(DenseRetriever):
             return self._graph.n_items
         msg = "this GraphFilter is not fitted; call fit(train) first"
         raise NotReadyError(msg)
+
+    def without_users(self, rows: NDArray[np.int64]) -> Self:
+        """Take the lines of users out of the graph; what they shaped of its eigenvectors stays.
+
+        Args:
+            rows: user rows, rising.
+
+        Returns:
+            A fitted copy.
+        """
+        left = copy(self)
+        if self._graph is not None:
+            users = self._graph.users
+            stay = np.setdiff1d(np.arange(users.shape[0]), rows)
+            left._graph = replace(self._graph, users=users[stay])
+        return left
 
     def state(self) -> State:
         """Everything needed to answer.

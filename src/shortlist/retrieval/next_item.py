@@ -15,6 +15,7 @@ history that is forgotten as well. With p, o and e for the three, the score is
 ``log(max(p, 0) + .01) + odds * sum_t exp(-odds_decay t) o_t + popularity * log(share) + ease * log(max(e, 0) + .1)``.
 """
 
+from copy import copy
 from dataclasses import dataclass, field, fields
 from typing import ClassVar, Self
 
@@ -179,6 +180,19 @@ class NextItem(DenseRetriever):
             (len(queries.history_rows), m) float32; an asker's entries need not sum to the score.
         """
         return leaving_out(self, queries, rows)
+
+    def without_users(self, rows: NDArray[np.int64]) -> Self:
+        """Take what some users took out of EASE, where it holds that.
+
+        Args:
+            rows: user rows, rising.
+
+        Returns:
+            A fitted copy.
+        """
+        left = copy(self)
+        left._ease = None if self._ease is None else self._ease.without_users(rows)
+        return left
 
     def state(self) -> State:
         """Everything needed to answer.
