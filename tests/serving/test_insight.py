@@ -140,3 +140,10 @@ def test_words_are_found_in_any_order(client: Client) -> None:
     words = "%20".join(reversed(title.upper().split()))
     assert title in [one["title"] for one in client.get(f"/items?search={words}")["items"]]
     assert client.get(f"/items?search={words}%20nowhere")["items"] == []
+
+
+def test_the_list_names_its_second_stage(
+    client: Client, four: Path, serving: Callable[..., Client]
+) -> None:
+    assert client.post("/recommend", {"user_id": "u1"})["ranker"] == "bias"
+    assert serving(bundle=str(four)).post("/recommend", {"user_id": "u1"})["ranker"] is None

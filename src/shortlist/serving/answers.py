@@ -85,6 +85,7 @@ class Answers:
                 reply.fallback,
                 reply.unknown_items,
                 running.version,
+                running.ranker,
             )
         )
 

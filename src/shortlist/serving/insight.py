@@ -260,4 +260,5 @@ def _arms(answers: Mapping[tuple[str, str, bool], int]) -> list[Arm]:
         held = made.setdefault((arm, version), [0, 0])
         held[0] += count
         held[1] += count if fell else 0
-    return [Arm(arm, version, *counts) for (arm, version), counts in sorted(made.items())]
+    first = sorted(made.items(), key=lambda one: (one[0][0] != "champion", one[0]))
+    return [Arm(arm, version, *counts) for (arm, version), counts in first]

@@ -60,6 +60,12 @@ class Running:
         return self.recommender.stages()
 
     @cached_property
+    def ranker(self) -> str | None:
+        """The part that puts candidates in order; None where it is the retrievers' own."""
+        rank = self.recommender.rank
+        return rank.name if rank is not None and self.recommender.rank_lists else None
+
+    @cached_property
     def item_ids(self) -> list[str | int]:
         """Ids by row."""
         return self.snapshot.item_vocabulary.ids.to_list()

@@ -151,7 +151,8 @@ class Shortlist(Struct, frozen=True):
     """The answer to ``/recommend``.
 
     ``known_user`` says whether anything is known of the user; ``fallback`` whether the list is what
-    everybody likes; ``unknown_items`` how many of the request's items the catalogue lacks.
+    everybody likes; ``unknown_items`` how many of the request's items the catalogue lacks; ``ranker`` the
+    second stage that put the candidates in order, None without one.
     """
 
     recommendations: list[Place]
@@ -159,6 +160,7 @@ class Shortlist(Struct, frozen=True):
     fallback: bool
     unknown_items: int
     version: str
+    ranker: str | None
 
 
 class AlikeItem(Struct, frozen=True, omit_defaults=True):

@@ -22,7 +22,7 @@ async function look() {
   if (paused || document.hidden) return;
   try {
     const stats = await ask("GET", "/stats");
-    if (looks.length && stats.up_seconds < looks.at(-1).up_seconds) looks = []; // it was started again
+    if (looks.length && requests(stats.routes) < requests(looks.at(-1).routes)) looks = []; // it was started again
     looks = [...looks, stats].slice(-KEPT);
     if (version !== stats.version) {
       version = stats.version;

@@ -18,7 +18,7 @@ const FALLBACK = " (fallback)"; // after the name of the part that proposed some
 
 const taste = new Taste();
 let chosen = { where: () => null, told: () => {} };
-let model = null;
+let items = 0; // of the catalogue
 let k = MORE;
 let varied = false; // whether somebody touched the slider
 let asking = null;
@@ -55,13 +55,12 @@ const busy = (is) => one("list").setAttribute("aria-busy", String(is));
 
 function showList(answer, news) {
   const places = answer.recommendations;
-  const ranker = model.rank_lists ? model.rank : null;
   const list = one("list");
   const before = placeOfFocus(list);
   const cards = places.map((place) => {
     const popular = place.source.endsWith(FALLBACK);
     const source = popular ? place.source.slice(0, -FALLBACK.length) : place.source;
-    return card({ ...place, source, popular, ranker: popular ? null : ranker }, does, rates());
+    return card({ ...place, source, popular, ranker: popular ? null : answer.ranker }, does, rates());
   });
   const shown = new Set([...list.children].map((one) => one.dataset.item));
   for (const one of cards) if (!shown.has(one.dataset.item)) one.classList.add("new");
@@ -74,7 +73,7 @@ function showList(answer, news) {
   none.hidden = places.length > 0;
   none.textContent = places.length ? "" : "Nothing fits these wishes. Loosen a filter, or reset them.";
   one("more").hidden = places.length < k || k >= MOST;
-  one("answered").textContent = `Answered by ${model.name}, version ${answer.version}, from ${counted(model.items, "title")}.`;
+  one("answered").textContent = `Chosen among ${counted(items, "title")} by version ${answer.version}.`;
   if (before >= 0) (cards[Math.min(before, cards.length - 1)]?.querySelector("button") ?? list).focus();
 }
 
@@ -199,8 +198,8 @@ async function start() {
   listen();
   one("tune").open = matchMedia("(min-width: 60rem)").matches;
   try {
-    const [catalogue, answering] = await Promise.all([ask("GET", "/catalogue"), ask("GET", "/model")]);
-    model = answering;
+    const catalogue = await ask("GET", "/catalogue");
+    items = catalogue.items;
     taste.scale = catalogue.ratings !== null && catalogue.ratings.most > catalogue.ratings.least ? catalogue.ratings : null;
     taste.positive = catalogue.positive;
     colour(catalogue.columns);
