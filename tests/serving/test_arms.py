@@ -63,7 +63,7 @@ def test_each_user_is_answered_by_the_own_arm_and_counted_there(
         "challenger": str(len(challenged)),
     }
     assert 'shortlist_events_total{event="watch",arm="challenger"} 1' in text
-    assert [one["arm"] for one in client.get("/stats")["arms"]] == ["challenger", "champion"]
+    assert [one["arm"] for one in client.get("/stats")["arms"]] == ["champion", "challenger"]
 
 
 def test_an_arm_is_replaced_alone_and_an_event_counts_in_both(
