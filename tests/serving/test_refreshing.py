@@ -11,7 +11,8 @@ import shortlist as sl
 from serving.conftest import Client
 from shortlist.cli.main import main
 from shortlist.data.catalogue import Catalogue
-from shortlist.recommender.publishing import pointed_at, versions
+from shortlist.errors import ConfigError
+from shortlist.recommender.publishing import pointed_at, remove_old, roll_back, versions
 from shortlist.serving.events import Kept
 from shortlist.serving.refreshing import refresh
 from shortlist.serving.sqlite import SqliteStore
@@ -135,3 +136,19 @@ def test_the_service_takes_the_new_version_and_tells_it_no_event_twice(
     after = client.get("/users/u7/history")
     assert after["total"] == before["total"]
     assert client.service.running.snapshot.positive == sl.load(bundle).snapshot.positive
+
+
+def test_old_versions_are_removed_but_never_the_current_one(
+    paired: Path, store: SqliteStore
+) -> None:
+    for n in range(3):
+        store.append(watched([(f"n{n}", "a")], 1000 + n))
+        refresh(paired, store, force=True, keep=2)
+    assert versions(paired) == ["0003", "0004"]
+    roll_back(paired)  # to 0003
+    sl.load(paired, version="0004").save(paired)
+    roll_back(paired, "0003")
+    assert remove_old(paired, 1) == ["0004"]
+    assert versions(paired) == ["0003", "0005"]
+    with pytest.raises(ConfigError, match="keep must be at least 1"):
+        refresh(paired, store, keep=0)

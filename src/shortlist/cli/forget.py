@@ -14,6 +14,10 @@ def forget(
     bundle: BundleDir,
     *,
     user: Annotated[list[str], typer.Option(help="Id of a user. May be repeated.")],
+    state: Annotated[
+        str | None,
+        typer.Option(help="Also out of the events of a service: its folder or PostgreSQL URL."),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Take people out of every version of a bundle.
@@ -23,10 +27,15 @@ def forget(
     """
     import shortlist as sl
 
+    events = None if state is None else _out_of_events(state, user)
     renamed = sl.forget(bundle, user)
     if json:
-        as_json({"bundle": str(bundle), "users": user, "versions": renamed})
-    elif renamed:
+        told = {"bundle": str(bundle), "users": user, "versions": renamed}
+        as_json(told if events is None else {**told, "events": events})
+        return
+    if events is not None:
+        show(f"{events:,} of their events were removed")
+    if renamed:
         pairs = ", ".join(f"{old} is now {new}" for old, new in renamed.items())
         show(
             f"{bundle} was written anew without them: {pairs}",
@@ -34,3 +43,13 @@ def forget(
         )
     else:
         show(f"no version of {bundle} knows any of them")
+
+
+def _out_of_events(state: str, users: list[str]) -> int:
+    from shortlist.serving.events import existing_store
+
+    store = existing_store(state)
+    try:
+        return sum(store.forget(one)[0] for one in users)
+    finally:
+        store.close()

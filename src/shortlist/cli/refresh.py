@@ -26,6 +26,9 @@ def refresh(
     force: Annotated[
         bool, typer.Option("--force", help="Publish also what is worse, or cannot be judged.")
     ] = False,
+    keep: Annotated[
+        int | None, typer.Option(help="How many versions stay once one is published.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the intervals.")] = 0,
     json: AsJson = False,
 ) -> None:
@@ -35,16 +38,20 @@ def refresh(
     version by itself. Exit codes: 0 published, or nothing new; 1 shown to be worse, and not published; 2 it
     could not be done.
     """  # noqa: DOC501
-    from shortlist.errors import ConfigError
     from shortlist.serving.events import beside, existing_store
     from shortlist.serving.refreshing import refresh as run
 
-    if not 0 < held_back < 1:
-        msg = f"held_back must lie between 0 and 1; got {held_back}"
-        raise ConfigError(msg)
     store = existing_store(state or str(beside(Path(bundle))))
     try:
-        made = run(bundle, store, held_back=held_back, force=force, seed=seed, say=progress)
+        made = run(
+            bundle,
+            store,
+            held_back=held_back,
+            force=force,
+            keep=keep,
+            seed=seed,
+            say=progress,
+        )
     finally:
         store.close()
     if json:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shortlist.data.protocols import Json
-from shortlist.errors import BundleError
+from shortlist.errors import BundleError, ConfigError
 from shortlist.recommender.files import RESTORE, flush_folder, write_file
 
 VERSION = re.compile(r"\d{4,}")
@@ -78,6 +78,34 @@ def point_at(path: Path, version: str) -> None:
     except OSError as error:
         msg = f"cannot make version {version!r} the current one of {path}: {error}"
         raise BundleError(msg) from error
+
+
+def remove_old(path: Path, keep: int) -> list[str]:
+    """Remove the oldest versions of a bundle.
+
+    Args:
+        path: the bundle's folder.
+        keep: how many of the newest stay, at least 1; the current one stays whatever its age.
+
+    Returns:
+        The names of those removed.
+
+    Raises:
+        BundleError: one cannot be removed.
+        ConfigError: ``keep`` is below 1.
+    """
+    if keep < 1:
+        msg = f"keep must be at least 1; got {keep}"
+        raise ConfigError(msg)
+    current = pointed_at(path)[0]
+    old = [one for one in versions(path)[:-keep] if one != current]
+    try:
+        for one in old:
+            shutil.rmtree(path / "versions" / one)
+    except OSError as error:
+        msg = f"an old version of {path} cannot be removed: {error}"
+        raise BundleError(msg) from error
+    return old
 
 
 def publish(

@@ -16,6 +16,7 @@ from shortlist.data.snapshot import Snapshot
 from shortlist.data.vocabulary import same_kind
 from shortlist.errors import ConfigError
 from shortlist.recommender.bundle import save
+from shortlist.recommender.publishing import remove_old
 from shortlist.recommender.recommender import Recommender
 from shortlist.selection.gating import Gate, gate
 from shortlist.serving.cleaning import alone_in, clean
@@ -59,6 +60,7 @@ def refresh(
     *,
     held_back: float = 0.2,
     force: bool = False,
+    keep: int | None = None,
     seed: int = 0,
     say: Callable[[str], None] = lambda _: None,
 ) -> Refreshed:
@@ -70,6 +72,7 @@ def refresh(
         held_back: share of the new rows, the latest, on which new and running are judged; between 0
             and 1.
         force: whether to publish also what is worse, or cannot be judged.
+        keep: how many versions stay when a new one is published; None for all.
         seed: of the intervals.
         say: told of each step.
 
@@ -77,10 +80,13 @@ def refresh(
         What came of it.
 
     Raises:
-        ConfigError: ``held_back`` is out of range.
+        ConfigError: ``held_back`` or ``keep`` is out of range.
     """
     if not 0 < held_back < 1:
         msg = f"held_back must lie between 0 and 1; got {held_back}"
+        raise ConfigError(msg)
+    if keep is not None and keep < 1:
+        msg = f"keep must be at least 1; got {keep}"
         raise ConfigError(msg)
     clean(path, store.hash_of, store.forgotten())  # nobody forgotten is learned from
     last, _ = store.marks()
@@ -118,6 +124,8 @@ def refresh(
     made.events_through = last
     with alone_in(path):
         version = save(made, path).name
+        if keep is not None:
+            remove_old(path, keep)
     return Refreshed(*counts, found, version, False, verdict)
 
 
