@@ -115,7 +115,7 @@ def test_a_guest_picks_two_titles_and_reads_a_list_with_reasons(
     for reason, because in zip(told["reasons"], answer["because"].to_list(), strict=True):
         names = ["The Matrix" if one["item_id"] == MATRIX else "Heat" for one in because[:2]]
         assert reason == f"Because of {' and '.join(names)}"
-    assert set(told["from"]) == {"Proposed by neighbours \u2192 biases"}
+    assert set(told["from"]) == {"Proposed by neighbours \u2192 , put in order by biases"}
     assert told["again"] == told["picked"]  # a tab that is loaded again has not forgotten
     assert told["one"] == asked(rec, history=[MATRIX])
     assert told["more"] == asked(rec, k=36, history=[MATRIX])

@@ -4,7 +4,7 @@ import { one } from "./dom.js";
 
 const KEY = "shortlist.key";
 
-export class Refusal extends Error {
+class Refusal extends Error {
   constructor(status, code, message) {
     super(message);
     this.status = status;

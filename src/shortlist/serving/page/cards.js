@@ -9,7 +9,7 @@ const PARTS = { ease: "EASE", als: "ALS", boosted: "boosted trees", network: "a 
 export const part = (name) => PARTS[name] ?? name.replaceAll("-", " ");
 
 /** "Because you watched A and B", or what else there is to say. */
-export function reason(place) {
+function reason(place) {
   const because = (place.because ?? []).slice(0, 2);
   if (because.length) return ["Because of ", ...between(because.map((entry) => make("b", {}, named(entry.title).name)))];
   return [place.popular ? "Popular with everybody" : "Fits your taste as a whole"];
@@ -29,7 +29,9 @@ export function card(place, does, rates) {
     { class: "from" },
     make("span", { class: "unseen" }, "Proposed by "),
     part(place.source),
-    place.ranker ? make("span", {}, ` → ${part(place.ranker)}`) : null,
+    ...(place.ranker
+      ? [make("span", { "aria-hidden": "true" }, " → "), make("span", { class: "unseen" }, ", put in order by "), part(place.ranker)]
+      : []),
   );
   return make(
     "li",

@@ -5,7 +5,7 @@ import { make } from "./dom.js";
 
 /**
  * @param field, list, count  the elements
- * @param find    text, signal -> items with item_id, title
+ * @param find    text, signal -> items with item_id, title and perhaps a note
  * @param taken   called with the item chosen
  * @param failed  called with what went wrong
  */
@@ -43,8 +43,12 @@ export function combobox({ field, list, count, find, taken, failed }) {
     items = found;
     list.replaceChildren(
       ...items.map((item, n) => {
-        const title = make("span", {}, item.title);
-        const option = make("li", { id: `found-${n}`, role: "option", "aria-selected": "false" }, title, item.note ?? "");
+        const option = make(
+          "li",
+          { id: `found-${n}`, role: "option", "aria-selected": "false" },
+          item.title,
+          item.note ? make("small", {}, item.note) : null,
+        );
         option.addEventListener("pointerdown", (event) => event.preventDefault()); // the field keeps the focus
         option.addEventListener("click", () => take(item));
         return option;

@@ -34,10 +34,6 @@ export function settled(call, milliseconds) {
   };
 }
 
-/** "A", "A and B", "A, B and C". */
-export const listed = (words) =>
-  words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
-
 export const counted = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
 
 export const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)}\u00a0%`;

@@ -7,7 +7,7 @@ import { combobox } from "./combobox.js";
 import { counted, make, one, settled } from "./dom.js";
 import { filters } from "./filters.js";
 import { frame, trouble } from "./frame.js";
-import { colour, named } from "./posters.js";
+import { colour, named, tags } from "./posters.js";
 import { sheet } from "./sheet.js";
 import { Taste } from "./taste.js";
 
@@ -151,8 +151,8 @@ function listen() {
     list: one("found"),
     count: one("found-count"),
     find: async (text, signal) => {
-      const { items } = await ask("GET", `/items?limit=8&search=${encodeURIComponent(text)}`, undefined, signal);
-      return items;
+      const { items: found } = await ask("GET", `/items?limit=8&search=${encodeURIComponent(text)}`, undefined, signal);
+      return found.map((item) => ({ ...item, note: tags(item).join(", ") }));
     },
     taken: does.watched,
     failed: trouble,
