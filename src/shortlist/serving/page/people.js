@@ -13,7 +13,7 @@ import { Taste } from "./taste.js";
 
 const MORE = 18;
 const MOST = 1000; // that one answer holds
-const PICKS = 24; // chips shown
+const PICKS = 10; // chips shown
 const FALLBACK = " (fallback)"; // after the name of the part that proposed something
 
 const taste = new Taste();
@@ -107,7 +107,7 @@ function chip(entry, guest) {
   const open = make(
     "button",
     { type: "button", class: "chip-name", "aria-haspopup": "dialog", on: { click: () => opened(entry) } },
-    name,
+    make("span", { class: "chip-title" }, name),
     said ? make("span", { class: "chip-said" }, entry.event === "dismiss" ? "✕" : `${said[0]}★`) : null,
     said ? make("span", { class: "unseen" }, `, ${said}`) : null,
   );
@@ -146,6 +146,11 @@ const does = {
 const opened = sheet({ taste, does, rates, trouble });
 
 function listen() {
+  account(taste, () => {
+    showPicks();
+    k = MORE;
+    refresh();
+  });
   combobox({
     field: one("search"),
     list: one("found"),
@@ -210,11 +215,6 @@ async function start() {
     trouble(error);
     return;
   }
-  account(taste, () => {
-    showPicks();
-    k = MORE;
-    refresh();
-  });
   showPicks();
   await refresh();
 }
