@@ -175,12 +175,10 @@ class _Look:
 
     def spread(self, shown: Mapping[str | int, int]) -> tuple[list[Band], float]:
         band, of_rows = self._bands
-        times, there = np.zeros(len(_BANDS)), 0
-        for item_id, count in shown.items():
-            row = self.running.snapshot.item_vocabulary.row(item_id)
-            if row >= 0:  # else an older bundle showed it
-                times[band[row]] += count
-                there += 1
+        rows = self.running.snapshot.item_vocabulary.rows([str(item_id) for item_id in shown])
+        there = rows >= 0  # the others were shown by an older bundle
+        counts = np.fromiter(shown.values(), np.float64, len(shown))
+        times = np.bincount(band[rows[there]], counts[there], minlength=len(_BANDS))
         total = max(1.0, float(times.sum()))
         bands = [
             Band(above, to, float(count) / total, share)
@@ -188,12 +186,12 @@ class _Look:
                 (0.0, *_BANDS[:-1]), _BANDS, times, of_rows, strict=True
             )
         ]
-        return bands, there / len(band)
+        return bands, float(there.sum()) / len(band)
 
     def most(self, shown: Counter[str | int]) -> list[Shown]:
         running = self.running
         found = [
-            (item_id, count, running.row(item_id))
+            (item_id, count, running.snapshot.item_vocabulary.row(item_id))
             for item_id, count in shown.most_common(_MOST_SHOWN)
         ]
         return [
