@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +14,7 @@ import pytest
 
 import shortlist as sl
 from serving.conftest import Client
+from shortlist.cli.main import main
 from shortlist.errors import BundleError
 from shortlist.recommender.publishing import pointed_at, versions
 from shortlist.serving import cleaning
@@ -135,3 +138,41 @@ def test_a_reader_of_the_log_is_waited_for(tmp_path: Path) -> None:
     assert store.forget(WHO)[0] == 0
     assert traces(tmp_path) == []
     store.close()
+
+
+def test_a_service_elsewhere_cleans_its_own_copy(
+    serving: Callable[..., Client], bundle: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.bundle"
+    shutil.copytree(bundle, copy)
+    one = serving()
+    state = one.service.settings.events
+    two = serving(bundle=str(copy), state=state, follow_seconds=0.01)
+    one.ask("DELETE", f"/users/{WHO}")
+    assert traces(copy)
+
+    async def followed() -> None:
+        following = asyncio.create_task(two.service.bundles.follow())
+        while two.service.running.version != "0002":
+            await asyncio.sleep(0.01)
+        following.cancel()
+
+    two.runner.run(asyncio.wait_for(followed(), 60))
+    assert traces(copy, bundle, Path(state)) == []
+
+
+def test_the_command_forgets_in_the_events_too_and_old_drafts_go(
+    serving: Callable[..., Client], bundle: Path
+) -> None:
+    client = serving()
+    client.post("/events", events("i4"))
+    draft = bundle / "versions" / ".draft-of-somebody-killed"
+    draft.mkdir()
+    (draft / "users.parquet").write_text(WHO)
+    os.utime(draft, (0, 0))
+    state = client.service.settings.events
+    assert main(["forget", str(bundle), "--state", state, "--user", WHO, "--json"]) == 0
+    client.runner.run(client.service.bundles.catch_up())
+    assert client.get(f"/users/{WHO}/history")["total"] == 0
+    client.runner.run(client.service.bundles.clean())
+    assert traces(bundle, Path(state)) == []

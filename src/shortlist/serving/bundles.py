@@ -189,7 +189,8 @@ class Bundles:
         while True:
             await asyncio.sleep(self._settings.follow_seconds)
             try:
-                await self.catch_up()
+                if await self.catch_up():  # also on other machines, which have their own copies
+                    await self.clean()
             except Exception as error:  # the store may be away for a while
                 logs.say("follow_failed", level="error", kind=type(error).__name__)
                 await asyncio.sleep(1)
@@ -210,19 +211,25 @@ class Bundles:
             return False
         return True
 
-    async def catch_up(self) -> None:
-        """Take in what other processes wrote: events, new items, and whom to forget."""
+    async def catch_up(self) -> bool:
+        """Take in what other processes wrote: events, new items, and whom to forget.
+
+        Returns:
+            Whether somebody is to be forgotten who was not before.
+        """
         after, known = self.overlay.followed, self._items
         told = await self._committer.call(lambda store: _news(store, after, known))
         if told is None:
-            return
+            return False
         last, n_items, events, forgotten, items = told
+        more: bool = dict(self.overlay.forgotten) != forgotten
         self.overlay.forget(forgotten)
         self.overlay.follow(events, last)
         if n_items != known:
             async with self._lock:
                 self._items = n_items
                 await self._grow_others(items)
+        return more
 
     async def _grow_others(self, items: Sequence[tuple[str, str]]) -> None:
         # the items are kept already: an arm that cannot hold them goes on without

@@ -9,7 +9,9 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +20,9 @@ from shortlist.errors import BundleError
 
 if sys.platform != "win32":
     import fcntl
+
+
+_DRAFT_SECONDS = 3600  # nobody takes so long to write one
 
 
 @contextlib.contextmanager
@@ -30,7 +35,8 @@ def alone_in(path: Path) -> Iterator[None]:
     Yields:
         Nothing.
     """
-    if sys.platform == "win32":  # it has no such lock: there, one process at a time
+    # Windows has no such lock: there, one process at a time
+    if sys.platform == "win32" or not path.is_dir():
         yield
         return
     held = os.open(path, os.O_RDONLY)
@@ -67,6 +73,7 @@ def clean(
     if not forgotten:
         return {}
     with alone_in(path):
+        _remove_drafts(path)
         return forget_by(path, whom)
 
 
@@ -111,6 +118,14 @@ class Cleaner:
     def close(self) -> None:
         """Finish the version under way."""
         self._thread.shutdown(cancel_futures=True)
+
+
+def _remove_drafts(path: Path) -> None:
+    # what somebody was killed over while publishing may hold people, and is no version
+    for draft in (path / "versions").glob(".draft-*"):
+        with contextlib.suppress(FileNotFoundError):  # it was published this moment
+            if time.time() - draft.stat().st_mtime > _DRAFT_SECONDS:
+                shutil.rmtree(draft)
 
 
 def _trained_through(path: Path, version: str) -> int:
