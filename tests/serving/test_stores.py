@@ -12,8 +12,9 @@ import pytest
 
 from serving.conftest import Client
 from shortlist.errors import DataError
-from shortlist.serving.events import Kept, existing_store, open_store
+from shortlist.serving.events import Kept, StoreAway, existing_store, open_store
 from shortlist.serving.refreshing import refresh
+from shortlist.serving.sqlite import SqliteStore
 
 TOOLS = Path("/usr/lib/postgresql")
 
@@ -234,3 +235,15 @@ def test_a_wrong_password_is_not_repeated(server: Server) -> None:
 def test_a_folder_without_events_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no events"):
         existing_store(str(tmp_path))
+
+
+def test_a_file_that_another_process_writes_is_told(tmp_path: Path) -> None:
+    store, other = SqliteStore(tmp_path), SqliteStore(tmp_path)
+    store._db.execute("PRAGMA busy_timeout=1")
+    other._db.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreAway):
+        store.append([kept(1)])
+    other._db.execute("ROLLBACK")
+    assert store.append([kept(1)])[0] is not None
+    for one in (store, other):
+        one.close()

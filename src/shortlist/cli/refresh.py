@@ -17,7 +17,8 @@ def refresh(
     state: Annotated[
         str | None,
         typer.Option(
-            help="The events, as given to serve: a folder or a PostgreSQL URL; MOVIES.state beside the bundle."
+            envvar="SHORTLIST_STATE",
+            help="The events, as given to serve: a folder or a PostgreSQL URL; MOVIES.state beside the bundle.",
         ),
     ] = None,
     held_back: Annotated[

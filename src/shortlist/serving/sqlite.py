@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from shortlist.errors import DataError
-from shortlist.serving.events import Kept, StoreBusy, StoreFull
+from shortlist.serving.events import Kept, StoreAway, StoreBusy, StoreFull
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -228,8 +228,11 @@ class SqliteStore:
         except sqlite3.Error as error:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            if getattr(error, "sqlite_errorcode", None) in _FULL:
+            code = getattr(error, "sqlite_errorcode", None)
+            if code in _FULL:
                 raise StoreFull from error
+            if code == sqlite3.SQLITE_BUSY:  # another process wrote for all of five seconds
+                raise StoreAway from error
             raise
 
 
