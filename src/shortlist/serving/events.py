@@ -26,7 +26,7 @@ class StoreBusy(Exception):
     """Somebody else reads what must be written; try again."""
 
 
-class Kept(Struct, frozen=True):
+class Kept(Struct, frozen=True, gc=False):
     """An event as it is kept.
 
     Attributes:

@@ -4,6 +4,7 @@ It is made of the store's events alone, so a restart or another bundle makes it 
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from sys import intern
 from typing import NamedTuple
 
 import numpy as np
@@ -59,7 +60,7 @@ class Overlay:
         for one in events:
             if one.seq > self.followed and one.seq not in self._ahead:
                 self._ahead.add(one.seq)
-                self._events.setdefault(one.user_id, []).append(one)
+                _take(self._events, one)
                 self.latest = max(self.latest, one.timestamp)
 
     def follow(self, events: Iterable[Kept], last: int) -> None:
@@ -102,7 +103,7 @@ class Overlay:
         made: dict[str, list[Kept]] = {}
         ahead = set()
         for one in events:
-            made.setdefault(one.user_id, []).append(one)
+            _take(made, one)
             self.latest = max(self.latest, one.timestamp)
             if one.seq > last:
                 ahead.add(one.seq)
@@ -164,6 +165,14 @@ class Overlay:
         made = _joined(running, before, [e for e in live[:count] if e.seq > running.through])
         self._askers[user_id] = (running, live, count, made)
         return made
+
+
+def _take(events: dict[str, list[Kept]], one: Kept) -> None:
+    # what many events say is held once, and their own names not at all: only the store asks for them
+    mine = events.setdefault(one.user_id, [])
+    user_id = mine[0].user_id if mine else one.user_id
+    item_id, event = intern(one.item_id), intern(one.event)
+    mine.append(Kept("", user_id, item_id, event, one.timestamp, one.rating, one.seq))
 
 
 def guest(rows: list[int]) -> Asker:

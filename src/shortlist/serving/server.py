@@ -85,12 +85,12 @@ async def _served(settings: Settings, held: socket.socket, shared: Shared | None
         ),
         service,
     )
-    tasks = [asyncio.create_task(service.bundles.follow())]
+    tasks = [
+        asyncio.create_task(service.bundles.follow()),
+        asyncio.create_task(service.tell()),
+    ]
     if shared is not None:
-        tasks += [
-            asyncio.create_task(service.tell()),
-            asyncio.create_task(when_orphaned(server.stop)),
-        ]
+        tasks.append(asyncio.create_task(when_orphaned(server.stop)))
     if settings.watch_seconds:
         tasks.append(asyncio.create_task(service.bundles.watch()))
     _tell_ready(service, held)

@@ -181,7 +181,7 @@ class Service:
         return self._shared.all()
 
     async def tell(self) -> None:
-        """Tell the other workers what was counted here, until cancelled."""
+        """Add up what the threads counted, and tell the other workers, until cancelled."""
         while True:
             self.counted()
             await asyncio.sleep(_TELL_SECONDS)
