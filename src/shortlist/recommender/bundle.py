@@ -283,7 +283,7 @@ def _read(folder: Path, manifest: dict[str, Json]) -> "Recommender":
         metrics=manifest["metrics"],
         growth=_growth(folder, manifest["growth"], len(items)),
     )
-    read.events_through = int(manifest.get("events_through", 0))  # bundles of before have none
+    read.events_through = int(manifest["events_through"])
     return read
 
 
