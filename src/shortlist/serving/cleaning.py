@@ -131,7 +131,7 @@ def _remove_drafts(path: Path) -> None:
 def _trained_through(path: Path, version: str) -> int:
     try:
         manifest = json.loads((path / "versions" / version / "manifest.json").read_bytes())
-        return int(manifest["events_through"])
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        return int(manifest.get("events_through", 0))  # bundles of before have none
+    except (OSError, AttributeError, TypeError, ValueError) as error:
         msg = f"the manifest of version {version} of {path} cannot be read: {error!r}"
         raise BundleError(msg) from error
