@@ -54,6 +54,34 @@ def test_another_models_name_is_unknown(client: Client) -> None:
     assert client.ask("POST", "/v1/models/other:predict", {"instances": ["u1"]}).status == 404
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v2/models/other/infer", _infer()),
+        ("/v2/models/toys/infer", {}),
+        ("/v1/models/toys:predict", {"instances": []}),
+    ],
+)
+def test_errors_are_a_text_as_the_protocols_have_it(
+    client: Client, path: str, body: dict[str, Any]
+) -> None:
+    told = client.ask("POST", path, body)
+    assert list(told.json) == ["error"]
+    assert isinstance(told.json["error"], str)
+    codes = client.get("/openapi.json")["paths"]["/v2/models/{model}/infer"]["post"][
+        "responses"
+    ]
+    schema = codes["422"]["content"]["application/json"]["schema"]
+    assert schema == {"$ref": "#/components/schemas/ProtocolFailure"}
+
+
+def test_only_the_outputs_asked_for_are_answered(client: Client) -> None:
+    told = client.post("/v2/models/toys/infer", {**_infer(), "outputs": [{"name": "score"}]})
+    assert [one["name"] for one in told["outputs"]] == ["score"]
+    wrong = {**_infer(), "outputs": [{"name": "other"}]}
+    assert client.ask("POST", "/v2/models/toys/infer", wrong).status == 422
+
+
 def test_tensorflow_servings_form_by_row_and_by_column(
     client: Client, fitted: sl.Recommender
 ) -> None:

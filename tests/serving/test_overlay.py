@@ -84,3 +84,13 @@ def test_a_forgotten_user_who_comes_back_begins_anew(client: Client) -> None:
     assert [one["item_id"] for one in answer["recommendations"]] == [
         one["item_id"] for one in want["recommendations"]
     ]
+
+
+def test_events_of_one_second_keep_their_own_names(client: Client) -> None:
+    told = [("rating", 4.0), ("rating", 1.0), ("dismiss", None)]
+    same = {"user_id": "somebody", "item_id": "i1", "timestamp": 1000}
+    given = [{**same, "event": event, "rating": rating} for event, rating in told]
+    client.post("/events", {"events": given})
+    entries = client.get("/users/somebody/history")["history"]  # the latest first
+    assert [one["event"] for one in entries] == ["dismiss", "rating", "rating"]
+    assert [one.get("rating") for one in entries] == [None, 1.0, 4.0]

@@ -92,6 +92,24 @@ def test_who_comes_back_begins_anew_and_stays(
     assert client.get(f"/users/{WHO}/history")["total"] == 10  # not hidden, not cleaned
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_new_store_counts_and_forgets_under_a_bundle_trained_on_another(
+    serving: Callable[..., Client], fitted: sl.Recommender, bundle: Path, swapped: bool
+) -> None:
+    client = serving() if swapped else None
+    fitted.events_through = 40  # of a store that is lost, or was replaced by a database
+    fitted.save(bundle)
+    if client is None:
+        client = serving()
+    client.ask("POST", "/admin/reload")
+    before = client.get(f"/users/{WHO}/history")["total"]
+    client.post("/events", events("i4"))
+    assert client.get(f"/users/{WHO}/history")["total"] == before + 1
+    assert client.ask("DELETE", f"/users/{WHO}").json["bundle"] == "done"
+    assert client.get(f"/users/{WHO}/history")["total"] == 0
+    assert traces(bundle, Path(client.service.settings.events)) == []
+
+
 def test_a_bundle_trained_on_old_rows_does_not_bring_anybody_back(
     serving: Callable[..., Client], fitted: sl.Recommender, bundle: Path
 ) -> None:

@@ -137,6 +137,13 @@ def test_a_new_item_is_recommended_by_what_it_is_like(client: Client) -> None:
     assert client.post("/items", {"items": [new]})["known"] == 1
 
 
+def test_a_text_where_the_catalogue_has_a_list_is_refused(client: Client) -> None:
+    new = {"item_id": "odd", "attributes": {"genres": "Drama"}}
+    told = client.ask("POST", "/items", {"items": [new]})
+    assert (told.status, told.json["error"]["code"]) == (422, "bad_item")
+    assert client.ask("GET", "/items/odd").status == 404
+
+
 @pytest.mark.parametrize(
     ("path", "raw", "status", "code"),
     [

@@ -144,6 +144,20 @@ def test_a_forgetting_has_a_place_among_the_events(where: str) -> None:
         assert store.hash_of("v") != salted
 
 
+def test_places_go_on_after_what_a_bundle_was_trained_on(where: str) -> None:
+    with contextlib.closing(open_store(where)) as store:
+        assert store.go_on_after(40)
+        assert not store.go_on_after(40)
+        (first,) = store.append([kept(1)])
+        assert first is not None
+        assert first.seq == 41
+        assert store.forget("nobody") == (0, 42)
+        assert not store.go_on_after(7)
+        (last,) = store.append([kept(2)])
+        assert last is not None
+        assert last.seq == 43
+
+
 def test_who_follows_misses_no_event_of_several_writers(where: str) -> None:
     seen: list[str] = []
     done = threading.Event()

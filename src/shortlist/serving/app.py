@@ -18,6 +18,7 @@ from shortlist.serving.operating import Operating
 from shortlist.serving.refusals import Refused
 from shortlist.serving.security import HEADERS, Guard, insist_own_page, read_keys
 from shortlist.serving.service import Service
+from shortlist.serving.tensors import ProtocolFailure, is_protocol
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -79,7 +80,7 @@ class App:
                     route, parameters, scope, headers, request_id, receive
                 )
         except Refused as refused:
-            response = _refusal(refused, request_id)
+            response = _refusal(refused, request_id, scope["path"])
         except Exception as error:  # a defect of ours: told in the log, not to the client
             logs.say(
                 "defect",
@@ -92,7 +93,7 @@ class App:
             told = Refused(
                 500, "defect", "something went wrong here; the log knows the request_id"
             )
-            response = _refusal(told, request_id)
+            response = _refusal(told, request_id, scope["path"])
         await self._sent(response, headers, request_id, send)
         seconds = time.perf_counter() - start
         self.service.metrics.request(
@@ -207,8 +208,12 @@ async def _read(headers: Mapping[bytes, bytes], receive: Receive, largest: int) 
     return b"".join(parts)
 
 
-def _refusal(refused: Refused, request_id: str) -> Response:
-    fault = wire.Fault(refused.code, refused.message, request_id)
+def _refusal(refused: Refused, request_id: str, path: str) -> Response:
+    fault: wire.Failure | ProtocolFailure
+    if is_protocol(path):  # its clients expect a text
+        fault = ProtocolFailure(refused.message)
+    else:
+        fault = wire.Failure(wire.Fault(refused.code, refused.message, request_id))
     headers = []
     if refused.retry_after_seconds is not None:
         headers.append((b"retry-after", b"%d" % refused.retry_after_seconds))
@@ -216,7 +221,7 @@ def _refusal(refused: Refused, request_id: str) -> Response:
         headers.append((b"allow", refused.allow.encode()))
     if refused.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    return Response(wire.encoder.encode(wire.Failure(fault)), refused.status, headers=headers)
+    return Response(wire.encoder.encode(fault), refused.status, headers=headers)
 
 
 def _request_id(headers: Mapping[bytes, bytes]) -> str:

@@ -52,6 +52,8 @@ class Bundles:
             {arm: _opened(arm, path, items) for arm, path in settings.bundles.items()},
             Split(settings.share, settings.salt),
         )
+        for running in self.arms.runnings.values():
+            _go_on_after(store, running)
         last, self._items = store.marks()
         self.overlay = Overlay(store.hash_of, store.forgotten())
         self.overlay.follow(store.events_after(self.arms.through), last)
@@ -157,6 +159,7 @@ class Bundles:
             made: answers from the next batch on, in its arm.
         """
         after = self.arms.with_one(made.arm, made)
+        await self._committer.call(lambda store: _go_on_after(store, made))
         if after.through != self.arms.through:
             least = min(after.through, self.arms.through)
             last, events = await self._committer.call(
@@ -257,6 +260,12 @@ def _opened(arm: Arm, path: Path, items: Sequence[tuple[str, str]]) -> Running:
     questions = [Question(user_id=""), Question(history=running.item_ids[:1])]
     answer_batch(running, Overlay(str), questions)
     return running
+
+
+def _go_on_after(store: Store, running: Running) -> None:
+    # events that stand below what a bundle was trained on would be taken as learned from
+    if store.go_on_after(running.through):
+        logs.say("state_behind", level="warning", arm=running.arm, through=running.through)
 
 
 def _news(store: Store, after: int, known: int) -> _News | None:

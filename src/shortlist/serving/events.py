@@ -82,6 +82,10 @@ class Store(Protocol):
         """The last place that an event or a forgetting took, and how many new items there are."""
         ...
 
+    def go_on_after(self, seq: int) -> bool:
+        """Give later events and forgettings places after ``seq``; whether they would have been lower."""
+        ...
+
     def hash_of(self, user_id: str) -> str:
         """The hash under which a user would be forgotten."""
         ...

@@ -126,7 +126,7 @@ class Route:
         answer: type of the answer; None where it is no JSON.
         query: parameters.
         refuses: codes of HTTP that it may answer, beside those of every route.
-        model: whether the path names the model, which must be this one.
+        decoder: of the body; made of its type.
     """
 
     method: str

@@ -144,15 +144,19 @@ class Inference:
             for reply in replies
             for one in [*reply.scores, *[0.0] * (shape[1] - len(reply.scores))]
         ]
+        outputs = [
+            Tensor(name="item_id", shape=shape, datatype="BYTES", data=ids),
+            Tensor(name="score", shape=shape, datatype="FP32", data=scores),
+        ]
+        if asked.outputs:
+            wanted = {one.name for one in asked.outputs}
+            outputs = [one for one in outputs if one.name in wanted]
         return ok(
             InferAnswer(
                 model_name=name,
                 model_version=replies[0].running.version if replies else "",
                 id=asked.id,
-                outputs=[
-                    Tensor(name="item_id", shape=shape, datatype="BYTES", data=ids),
-                    Tensor(name="score", shape=shape, datatype="FP32", data=scores),
-                ],
+                outputs=outputs,
             )
         )
 

@@ -152,16 +152,17 @@ class Keeping:
         user_id = request.parameters["user_id"]
         most = request.number("limit", otherwise=100, most=1000)
         asker = service.overlay.asker(running, user_id)
-        live = {
-            (running.snapshot.item_vocabulary.row(one.item_id), one.timestamp): one
-            for one in service.overlay.events_of(user_id)
-        }
+        live: dict[tuple[int, int], list[Kept]] = {}
+        for one in service.overlay.events_of(user_id):
+            place = (running.snapshot.item_vocabulary.row(one.item_id), one.timestamp)
+            live.setdefault(place, []).append(one)
         entries = []
         for at in range(len(asker.rows) - 1, max(-1, len(asker.rows) - 1 - most), -1):
             row = int(asker.rows[at])
             when = None if asker.times is None else int(asker.times[at])
             rating = None if asker.ratings is None else float(asker.ratings[at])
-            event = live.get((row, when or 0))
+            told = live.get((row, when or 0))
+            event = told.pop() if told else None  # the last first, as the entries
             entries.append(
                 wire.HistoryEntry(
                     running.item_ids[row],

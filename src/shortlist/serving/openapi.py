@@ -9,6 +9,7 @@ import msgspec
 
 from shortlist.serving import wire
 from shortlist.serving.http import Route
+from shortlist.serving.tensors import ProtocolFailure, is_protocol
 
 _REFUSALS = {
     400: "The body is no JSON",
@@ -42,7 +43,7 @@ def document(routes: Sequence[Route], *, model: str, keys: bool) -> dict[str, An
         An OpenAPI 3.1 document.
     """
     types = [one for route in routes for one in (route.body, route.answer) if one is not None]
-    unique = list(dict.fromkeys([*types, wire.Failure]))
+    unique = list(dict.fromkeys([*types, wire.Failure, ProtocolFailure]))
     schemas, components = msgspec.json.schema_components(
         unique, ref_template="#/components/schemas/{name}"
     )
@@ -80,6 +81,7 @@ def _operation(
         codes |= {404, 422, 503}
     if route.scope is not None:
         codes |= {401, 403, 429, 503} if keys else {429, 503}
+    failure = ProtocolFailure if is_protocol(route.path) else wire.Failure
     success: dict[str, Any] = {"description": "Done"}
     if route.answer is not None:
         success["content"] = {"application/json": {"schema": named[route.answer]}}
@@ -88,7 +90,7 @@ def _operation(
         "summary": route.summary,
         "responses": {
             "200": success,
-            **{str(code): _refusal(code, named) for code in sorted(codes | {500})},
+            **{str(code): _refusal(code, named[failure]) for code in sorted(codes | {500})},
         },
     }
     if route.path == "/health/ready":
@@ -118,8 +120,8 @@ def _operation(
     return made
 
 
-def _refusal(code: int, named: dict[Any, Any]) -> dict[str, Any]:
+def _refusal(code: int, schema: Any) -> dict[str, Any]:
     return {
         "description": _REFUSALS[code],
-        "content": {"application/json": {"schema": named[wire.Failure]}},
+        "content": {"application/json": {"schema": schema}},
     }

@@ -136,8 +136,12 @@ def catalogue_of(snapshot: Snapshot, new: Sequence[tuple[str, str]]) -> Catalogu
             f"the catalogue lacks {len(unknown)} of the new items' columns; it has {list(held)}"
         )
         raise BundleError(msg)
+    msg = "a new item's column holds another kind of value than the catalogue's"
     try:
-        return Catalogue(pl.DataFrame(rows, schema=kinds, strict=True))
+        table = pl.DataFrame(rows, schema=kinds, strict=True)
     except (pl.exceptions.PolarsError, TypeError, OverflowError) as error:
-        msg = "a new item's column holds another kind of value than the catalogue's"
         raise BundleError(msg) from error
+    for name in kinds:  # a text where a list should be becomes null
+        if table[name].null_count() != sum(row.get(name) is None for row in rows):
+            raise BundleError(msg)
+    return Catalogue(table)

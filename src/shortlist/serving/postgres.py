@@ -32,7 +32,8 @@ CREATE TABLE IF NOT EXISTS shortlist_items (
 CREATE TABLE IF NOT EXISTS shortlist_forgotten (user_hash TEXT PRIMARY KEY, seq BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS shortlist_salt (value BYTEA NOT NULL);
 """
-_NEXT = "nextval(pg_get_serial_sequence('shortlist_events', 'seq'))"
+_SEQUENCE = "pg_get_serial_sequence('shortlist_events', 'seq')::regclass"
+_NEXT = f"nextval({_SEQUENCE})"
 
 
 class PostgresStore:
@@ -180,6 +181,23 @@ class PostgresStore:
         )
         last, items = rows[0]
         return last, items
+
+    def go_on_after(self, seq: int) -> bool:
+        """Give later events and forgettings places after one.
+
+        Args:
+            seq: the last place that a bundle was trained on.
+
+        Returns:
+            Whether they would have been lower: the bundle was trained on other events than these.
+        """
+        with self._writing() as cursor:
+            cursor.execute(
+                f"SELECT setval({_SEQUENCE}, %s)"
+                f" WHERE coalesce(pg_sequence_last_value({_SEQUENCE}), 0) < %s",
+                (seq, seq),
+            )
+            return cursor.fetchone() is not None
 
     def hash_of(self, user_id: str) -> str:
         """The hash under which a user would be forgotten: salted, so that a list of ids does not tell.

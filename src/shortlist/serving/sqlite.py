@@ -197,6 +197,27 @@ class SqliteStore:
         last, items = rows.fetchone()
         return last, items
 
+    def go_on_after(self, seq: int) -> bool:
+        """Give later events and forgettings places after one.
+
+        Args:
+            seq: the last place that a bundle was trained on.
+
+        Returns:
+            Whether they would have been lower: the bundle was trained on other events than these.
+        """
+        held = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)"
+        if self._db.execute(held).fetchone()[0] >= seq:
+            return False
+
+        def write() -> None:  # AUTOINCREMENT counts on from here
+            last = max(seq, self._db.execute(held).fetchone()[0])
+            self._db.execute("DELETE FROM sqlite_sequence WHERE name = 'events'")
+            self._db.execute("INSERT INTO sqlite_sequence VALUES ('events', ?)", (last,))
+
+        self._committed(write)
+        return True
+
     def hash_of(self, user_id: str) -> str:
         """The hash under which a user would be forgotten: salted, so that a list of ids does not tell.
 

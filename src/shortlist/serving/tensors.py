@@ -1,10 +1,22 @@
 """The types of the two public protocols."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 MOST = 256  # askers in one request
+
+
+def is_protocol(path: str) -> bool:
+    """Whether a path belongs to one of the two.
+
+    Args:
+        path: of a request, or of a route.
+
+    Returns:
+        True or False.
+    """
+    return path.startswith(("/v1/", "/v2/"))
 
 
 class Tensor(Struct, kw_only=True):
@@ -17,13 +29,26 @@ class Tensor(Struct, kw_only=True):
     parameters: dict[str, Any] | UnsetType = UNSET
 
 
+class Wanted(Struct, kw_only=True):
+    """A tensor that shall be answered."""
+
+    name: Literal["item_id", "score"]
+    parameters: dict[str, Any] | UnsetType = UNSET
+
+
+class ProtocolFailure(Struct):
+    """The body of what is no success, as both protocols have it: the reason alone."""
+
+    error: str
+
+
 class InferRequest(Struct, kw_only=True):
-    """A request of the Open Inference Protocol."""
+    """A request of the Open Inference Protocol; without ``outputs``, all are answered."""
 
     inputs: Annotated[list[Tensor], Meta(min_length=1, max_length=8)]
     id: Annotated[str, Meta(max_length=128)] | UnsetType = UNSET
     parameters: dict[str, Any] | UnsetType = UNSET
-    outputs: list[dict[str, Any]] | UnsetType = UNSET
+    outputs: Annotated[list[Wanted], Meta(max_length=8)] | UnsetType = UNSET
 
 
 class InferAnswer(Struct, kw_only=True):
