@@ -42,6 +42,8 @@ class Batcher(Generic[Question, Reply]):
         self._timeout = timeout_seconds
         self._coming: list[_Wait[Question, Reply]] = []  # of this turn of the loop
         self._waiting: deque[_Wait[Question, Reply]] = deque()
+        self._patient: deque[_Wait[Question, Reply]] = deque()  # who awaits, longest first
+        self._sweeping = False
         self._wake = threading.Condition()
         self._closing = False
         self.sizes: list[int] = []  # of the batches since somebody looked
@@ -70,14 +72,12 @@ class Batcher(Generic[Question, Reply]):
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Reply] = loop.create_future()
         wait = _Wait(loop, future, question, time.monotonic() + self._timeout)
-        timer = loop.call_later(self._timeout, _expire, future)
         if not self._coming:
             loop.call_soon(self._hand_over)
         self._coming.append(wait)
-        try:
-            return await future
-        finally:
-            timer.cancel()
+        self._patient.append(wait)
+        self._sweep(loop)
+        return await future
 
     def close(self) -> None:
         """Answer what is waiting, then stop."""
@@ -92,6 +92,24 @@ class Batcher(Generic[Question, Reply]):
         with self._wake:
             self._waiting.extend(coming)
             self._wake.notify()
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        # one timer for all who wait: they lose their patience in the order in which they came
+        while self._patient and self._patient[0].future.done():
+            self._patient.popleft()
+        if self._patient and not self._sweeping:
+            self._sweeping = True
+            left = self._patient[0].until - time.monotonic()
+            loop.call_later(max(left, 0.0), self._expire, loop)
+
+    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._sweeping, now = False, time.monotonic()
+        for wait in self._patient:
+            if wait.until > now:
+                break
+            if not wait.future.done():
+                wait.future.set_exception(TooSlow())
+        self._sweep(loop)
 
     def _run(self) -> None:
         while True:
@@ -131,11 +149,6 @@ class _Wait(Generic[Question, Reply]):
         until: float,
     ) -> None:
         self.loop, self.future, self.question, self.until = loop, future, question, until
-
-
-def _expire(future: "asyncio.Future[Reply]") -> None:
-    if not future.done():
-        future.set_exception(TooSlow())
 
 
 def _deliver(

@@ -9,7 +9,7 @@ from typing import Any
 
 from shortlist.serving import logs, page, wire
 from shortlist.serving.answers import Answers
-from shortlist.serving.http import JSON, Request, Response, Route, Router, decoded
+from shortlist.serving.http import JSON, Request, Response, Route, Router, decoded, has_arrived
 from shortlist.serving.inference import Inference
 from shortlist.serving.insight import Insight
 from shortlist.serving.keeping import Keeping
@@ -142,6 +142,8 @@ class App:
         return await route.handle(request, decoded(route, body))
 
     async def _body(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+        if has_arrived(receive):
+            return await _read(headers, receive, self._largest)
         try:
             async with asyncio.timeout(self.service.settings.timeout_seconds):
                 return await _read(headers, receive, self._largest)

@@ -241,3 +241,15 @@ def _without_input(message: str) -> str:
     if "unknown field" in what:
         return f"a field that is not known{where}; /openapi.json lists the known ones"
     return f"a value that is not allowed{where}; /openapi.json says which are"
+
+
+def has_arrived(receive: object) -> bool:
+    """Whether a request's body is here already, so that nobody need watch the clock for it.
+
+    Args:
+        receive: of ASGI; uvicorn's is a method of what knows.
+
+    Returns:
+        False where it is not, or cannot be told.
+    """
+    return getattr(getattr(receive, "__self__", None), "more_body", True) is False
