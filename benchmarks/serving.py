@@ -165,7 +165,8 @@ def started(bundle: Path) -> contextlib.AbstractContextManager["subprocess.Popen
 
 
 def _command(bundle: Path) -> list[str]:
-    return [sys.executable, "-m", "shortlist", "serve", str(bundle), "--port", str(PORT)]
+    quiet = ["--port", str(PORT), "--no-access-log"]  # as the peer is run
+    return [sys.executable, "-m", "shortlist", "serve", str(bundle), *quiet]
 
 
 def _is_ready() -> bool:
