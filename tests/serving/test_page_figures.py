@@ -65,6 +65,7 @@ def test_times_of_the_last_minute_are_those_since_then() -> None:
         (0.5, 5, [1, 2, 3, 4, 5]),
         (1, 10, [2, 4, 6, 8, 10]),
         (-10, 10, [-10, -5, 0, 5, 10]),  # four equal steps from end to end
+        (3, 5, [3, 3.5, 4, 4.5, 5]),  # nobody gave one or two: the same steps
     ],
 )
 def test_stars_and_the_scale_of_the_bundle(

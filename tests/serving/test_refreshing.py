@@ -117,6 +117,29 @@ def test_the_forgotten_the_unknown_and_the_repeated_are_not_learned_from(
     )
 
 
+def test_ratings_off_the_scale_are_not_learned_from_and_said(
+    bundle: Path, tmp_path: Path, world: sl.Interactions
+) -> None:
+    store = SqliteStore(tmp_path / "toys.state")
+    ratings = [5.0, 1e6, -3.0, 4.0]  # the world's go from 1 to 5
+    store.append(
+        [
+            Kept(f"{n}", f"new{n}", "i1", "rating", 1000 + n, one)
+            for n, one in enumerate(ratings)
+        ]
+    )
+    said: list[str] = []
+    made = refresh(bundle, store, force=True, say=said.append)
+    store.close()
+    assert (made.events, made.off_scale, made.unknown_items) == (4, 2, 0)
+    assert "4 events since version 0001: 2 new rows" in said[0]
+    assert "2 with ratings off the scale" in said[0]
+    held = sl.load(bundle).snapshot.histories
+    assert held.ratings is not None
+    assert (held.ratings.min(), held.ratings.max()) == (1.0, 5.0)
+    assert len(held.ratings) == len(world) + 2
+
+
 def test_the_service_takes_the_new_version_and_tells_it_no_event_twice(
     serving: Callable[..., Client], bundle: Path
 ) -> None:

@@ -1,5 +1,7 @@
 """The service's own routes, against the library asked directly."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -181,3 +183,39 @@ def test_the_document_names_every_route_and_type(client: Client) -> None:
     assert {"/recommend", "/events", "/v2/models/{model}/infer"} <= set(document["paths"])
     fields = document["components"]["schemas"]["Recommend"]["properties"]
     assert fields["k"]["maximum"] == 1000
+
+
+@pytest.mark.parametrize("rating", [5.01, 0.99, -1, 1_000_000])
+def test_a_rating_off_the_scale_is_refused_with_all_of_its_batch(
+    client: Client, rating: float
+) -> None:
+    event = {"event": "rating", "user_id": "rater", "item_id": "i1", "rating": 5}
+    events = [event, {**event, "item_id": "i2", "rating": rating}]
+    told = client.ask("POST", "/events", {"events": events})
+    assert (told.status, told.json["error"]["code"]) == (422, "bad_rating")
+    assert "from 1 to 5" in told.json["error"]["message"]
+    assert client.get("/users/rater/history")["total"] == 0
+    assert client.post("/events", {"events": [event, {**event, "rating": 1}]})["accepted"] == 2
+
+
+def test_without_ratings_in_the_bundle_every_rating_is_kept(
+    serving: Callable[..., Client], world: sl.Interactions, tmp_path: Path
+) -> None:
+    rows = world.table.drop("rating")
+    bare = sl.Interactions(rows, world.catalogue)
+    sl.Recommender(retrieve=[sl.retrieval.EASE()]).fit(bare).save(tmp_path / "bare.bundle")
+    event = {"event": "rating", "user_id": "rater", "item_id": "i1", "rating": 10}
+    client = serving(bundle=str(tmp_path / "bare.bundle"))
+    assert client.post("/events", {"events": [event]})["accepted"] == 1
+
+
+def test_a_rating_that_float32_rounds_up_is_on_the_scale(
+    serving: Callable[..., Client], world: sl.Interactions, tmp_path: Path
+) -> None:
+    # float32(0.1) is 0.100000001, the lowest rating there; 0.1 is told
+    rows = world.table.with_columns(pl.col("rating") / 10)
+    tenths = sl.Interactions(rows, world.catalogue)
+    sl.Recommender(retrieve=[sl.retrieval.EASE()]).fit(tenths).save(tmp_path / "tenth.bundle")
+    event = {"event": "rating", "user_id": "rater", "item_id": "i1", "rating": 0.1}
+    client = serving(bundle=str(tmp_path / "tenth.bundle"))
+    assert client.post("/events", {"events": [event]})["accepted"] == 1

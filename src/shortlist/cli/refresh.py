@@ -65,6 +65,7 @@ def refresh(
                 "events": made.events,
                 "unknown_items": made.unknown_items,
                 "known_rows": made.repeated,
+                "off_scale": made.off_scale,
                 "new_items": made.items,
                 "held_back": made.held_back,
             }

@@ -114,9 +114,10 @@ class Keeping:
             EventsKept, once they are on disk.
 
         Raises:
-            Refused: a rating lacks its value, or something else has one.
+            Refused: a rating lacks its value or is off the scale, or something else has one.
         """
         now, future, kept = int(time.time()), 0, []
+        running = self._service.running
         for one in asked.events:
             if (one.event == "rating") != (one.rating is not None):
                 raise Refused(
@@ -124,6 +125,7 @@ class Keeping:
                     "invalid_request",
                     "an event has a rating where it is a rating, and only there",
                 )
+            _insist_on_scale(running, one.rating)
             when = now if one.timestamp is None else one.timestamp
             future += when > now
             kept.append(
@@ -195,6 +197,13 @@ class Keeping:
             self._cleaning.add(cleaning)  # so that it is not collected before it is done
             cleaning.add_done_callback(self._cleaning.discard)
         return ok(wire.Forgotten(events, hidden, state))
+
+
+def _insist_on_scale(running: "Running", rating: float | None) -> None:
+    if running.scale is not None and not running.on_scale(rating):
+        lowest, highest = running.scale
+        words = f"nothing was kept: a rating is off the scale, which goes from {lowest:g} to {highest:g} in what the bundle was trained on"
+        raise Refused(422, "bad_rating", words)
 
 
 def _item(running: "Running", row: int) -> wire.Item:

@@ -35,6 +35,7 @@ class Refreshed:
         events: new ones, after those that the bundle was trained on.
         unknown_items: events left out, as no catalogue has their item.
         repeated: events left out, as the bundle was fitted on the same row.
+        off_scale: events left out, as their rating is off the running bundle's scale.
         items: new ones.
         held_back: of the new rows, the latest, on which both were judged.
         gate: what they say; None where there was nothing to judge.
@@ -46,6 +47,7 @@ class Refreshed:
     events: int
     unknown_items: int
     repeated: int
+    off_scale: int
     items: int
     held_back: int
     gate: Gate | None
@@ -92,16 +94,18 @@ def refresh(
     last, _ = store.marks()
     running, refused = open_running(path, store.items())
     events = [one for one in store.events_after(running.through) if one.seq <= last]
-    rows, unknown, repeated = _rows_of(running, events)
+    usable = [one for one in events if running.on_scale(one.rating)]
+    off_scale = len(events) - len(usable)
+    rows, unknown, repeated = _rows_of(running, usable)
     base = _as_liked(running.recommender)
     new_items = running.snapshot.n_items - (
         base.growth.n_items if base.growth else running.snapshot.n_items
     )
     test = int(len(rows) * held_back)
-    counts = (len(events), unknown, repeated, new_items, test)
+    counts = (len(events), unknown, repeated, off_scale, new_items, test)
     say(
         f"{len(events):,} events since version {running.version}: {len(rows):,} new rows, {repeated:,} known, "
-        f"{unknown:,} about unknown items; {new_items:,} new items, {len(refused):,} that the catalogue cannot hold"
+        f"{unknown:,} about unknown items, {off_scale:,} with ratings off the scale; {new_items:,} new items, {len(refused):,} that the catalogue cannot hold"
     )
     if not len(rows) and not new_items and not force:
         return Refreshed(*counts, None, None, False, f"nothing new since {running.version}")

@@ -93,6 +93,28 @@ class Running:
         ]
         return means[0], means[1]
 
+    @cached_property
+    def scale(self) -> tuple[float, float] | None:
+        """The lowest and the highest rating that the bundle was trained on; None without ratings."""
+        ratings = self.snapshot.histories.ratings
+        if ratings is None or not len(ratings):
+            return None
+        return float(ratings.min()), float(ratings.max())
+
+    def on_scale(self, rating: float | None) -> bool:
+        """Whether a rating lies on the bundle's scale.
+
+        Args:
+            rating: None for none, which does.
+
+        Returns:
+            True also where the bundle has no ratings.
+        """
+        if rating is None or self.scale is None:
+            return True
+        lowest, highest = self.scale
+        return lowest <= float(np.float32(rating)) <= highest  # the bundle's are float32
+
     def row(self, item: str | int) -> int:
         """Find an item by id, or by a title that only one item has.
 

@@ -94,16 +94,21 @@ export class Taste {
   /** What n of five stars are on the bundle's scale. */
   starred(n) {
     const { least, most } = this.scale;
-    return least >= 0 ? (most * n) / 5 : least + ((most - least) * (n - 1)) / 4;
+    return fifths(this.scale) ? (most * n) / 5 : least + ((most - least) * (n - 1)) / 4;
   }
 
   /** And back: how many stars a rating is, 0 for none. */
   stars(rating) {
     if (rating === undefined || this.scale === null) return 0;
     const { least, most } = this.scale;
-    const n = least >= 0 ? (5 * rating) / most : 1 + (4 * (rating - least)) / (most - least);
+    const n = fifths(this.scale) ? (5 * rating) / most : 1 + (4 * (rating - least)) / (most - least);
     return Math.min(5, Math.max(1, Math.round(n)));
   }
+}
+
+// whether a fifth of the highest rating is a rating: what lies off the scale is refused
+function fifths({ least, most }) {
+  return least >= 0 && least <= most / 5;
 }
 
 function unique(history) {
