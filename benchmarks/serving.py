@@ -1,6 +1,6 @@
 """Requests a second and their latency, with the load generator on the same cores; a plain peer beside.
 
-Needs wrk (Debian package ``wrk``) and, for the peer, FastAPI. Two stages: EASE proposes 200, boosted trees
+Needs wrk (Debian package ``wrk``) and, for the peer, FastAPI. Two stages: EASE, or ALS, proposes 200, boosted trees
 rank them; one stage: two towers of ids, or ALS over histories. Random users of the bundled data, seen items excluded, nothing cached. The peer
 is FastAPI on uvicorn with the exact top 10 of as many items by one product of vectors, which excludes nothing.
 """
@@ -78,7 +78,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, bundle in _bundles(Path(folder)).items():
             command = _command(bundle)
-            results[name] = _measured(command, Path(folder), steady=name == "two stages")
+            results[name] = _measured(
+                command, Path(folder), steady=name.startswith("two stages")
+            )
             if name == "two stages":
                 results["two stages, two workers"] = _measured(
                     [*command, "--workers", "2"], Path(folder), steady=True
@@ -114,6 +116,7 @@ def _bundles(folder: Path) -> dict[str, Path]:
     made = {}
     for name, retriever, ranker in (
         ("two stages", sl.retrieval.EASE(), sl.ranking.Boosted()),
+        ("two stages, ALS", sl.retrieval.ALS(), sl.ranking.Boosted()),
         (
             "one stage",  # what the peer does: a vector for each user, a product with all items
             sl.retrieval.TwoTower(dim=64, user=["user_id"], item=["item_id"], epochs=3),
