@@ -1,11 +1,17 @@
 """The two public protocols, as their clients speak them."""
 
+import contextlib
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import shortlist as sl
 from serving.conftest import Client
+from serving.test_process import Process
+
+JSON = {"content-type": "application/json"}  # what tritonclient does not say by itself
 
 
 def _infer(**changed: Any) -> dict[str, Any]:
@@ -52,6 +58,66 @@ def test_tensors_that_are_not_as_described_are_refused(
 def test_another_models_name_is_unknown(client: Client) -> None:
     assert client.ask("GET", "/v2/models/other").status == 404
     assert client.ask("POST", "/v1/models/other:predict", {"instances": ["u1"]}).status == 404
+
+
+def _versioned(version: str) -> list[tuple[str, str, Any]]:
+    new, old = f"/v2/models/toys/versions/{version}", f"/v1/models/toys/versions/{version}"
+    return [
+        ("GET", new, None),
+        ("GET", f"{new}/ready", None),
+        ("POST", f"{new}/infer", _infer()),
+        ("GET", old, None),
+        ("GET", f"{old}/metadata", None),
+        ("POST", f"{old}:predict", {"instances": ["u1"]}),
+    ]
+
+
+@pytest.mark.parametrize("version", ["1", "0001"])
+def test_the_running_version_answers_as_the_model_does(client: Client, version: str) -> None:
+    paths = client.get("/openapi.json")["paths"]
+    for method, path, body in _versioned(version):
+        told = client.ask(method, path, body)
+        assert told.status == 200, (path, told.body)
+        bare = client.ask(method, path.replace(f"/versions/{version}", ""), body)
+        assert told.json == bare.json
+        template = path.replace("toys", "{model}").replace(f"/{version}", "/{version}")
+        assert method.lower() in paths[template]
+
+
+@pytest.mark.parametrize(
+    "version", ["2", "0", "10", "-1", "1.0", "latest", "%D9%A1"]
+)  # last: Arabic 1
+def test_another_version_is_unknown(client: Client, version: str) -> None:
+    for method, path, body in _versioned(version):
+        told = client.ask(method, path, body)
+        assert (told.status, list(told.json)) == (404, ["error"]), path
+
+
+def test_a_public_client_of_the_protocol_is_answered(bundle: Path) -> None:
+    triton = pytest.importorskip("tritonclient.http", reason="tritonclient is not installed")
+    started = Process(bundle, "--no-access-log")
+    with started.popen, contextlib.ExitStack() as stack:
+        stack.callback(started.popen.kill)
+        address = f"127.0.0.1:{started.started['port']}"
+        asks = stack.enter_context(triton.InferenceServerClient(address, network_timeout=20.0))
+        assert asks.is_server_live()
+        assert asks.is_server_ready()
+        assert asks.is_model_ready("toys", "1")
+        assert not asks.is_model_ready("toys", "2")
+        assert asks.get_model_metadata("toys", "1")["inputs"][0]["name"] == "user_id"
+        users = triton.InferInput("user_id", [2], "BYTES")
+        users.set_data_from_numpy(np.array(["u1", "nobody"], np.object_), binary_data=False)
+        k = triton.InferInput("k", [1], "INT64").set_data_from_numpy(np.array([3]), False)
+        names = ("item_id", "score")
+        wanted = [triton.InferRequestedOutput(one, binary_data=False) for one in names]
+        told = asks.infer("toys", [users, k], "1", wanted, headers=JSON)
+        for row, user in enumerate(["u1", "nobody"]):
+            items = started.ask("POST", "/recommend", {"user_id": user, "k": 3})[1][
+                "recommendations"
+            ]
+            ids, scores = (told.as_numpy(name)[row].tolist() for name in names)
+            assert ids == [one["item_id"] for one in items]
+            assert scores == pytest.approx([one["score"] for one in items])
 
 
 @pytest.mark.parametrize(

@@ -41,11 +41,17 @@ class Inference:
         Returns:
             Routes.
         """
-        model, old = "/v2/models/{model}", "/v1/models/{model}"
         return (
             Route("GET", "/v2", self.server, "The server", scope=None, answer=ServerMetadata),
             Route("GET", "/v2/health/live", self.live, "Lives", scope=None, answer=ServerLive),
             Route("GET", "/v2/health/ready", self.ready, "Is ready", scope=None, answer=Ready),
+            *self._of_model(""),
+            *self._of_model("/versions/{version}"),
+        )
+
+    def _of_model(self, version: str) -> tuple[Route, ...]:
+        model, old = f"/v2/models/{{model}}{version}", f"/v1/models/{{model}}{version}"
+        return (
             Route("GET", model, self.model, "The model", answer=ModelMetadata, refuses=(404,)),
             Route("GET", f"{model}/ready", self.model_ready, "Is ready", answer=ModelReady,
                   refuses=(404,)),
@@ -87,7 +93,7 @@ class Inference:
         """What the model reads and answers.
 
         Args:
-            request: its path names the model.
+            request: its path names the model, and perhaps its version.
 
         Returns:
             ModelMetadata.
@@ -110,7 +116,7 @@ class Inference:
         """Is ready.
 
         Args:
-            request: its path names the model.
+            request: its path names the model, and perhaps its version.
 
         Returns:
             ModelReady.
@@ -121,7 +127,7 @@ class Inference:
         """Shortlists as tensors.
 
         Args:
-            request: its path names the model.
+            request: its path names the model, and perhaps its version.
             asked: the body.
 
         Returns:
@@ -164,7 +170,7 @@ class Inference:
         """The model's state.
 
         Args:
-            request: its path names the model.
+            request: its path names the model, and perhaps its version.
 
         Returns:
             As TensorFlow Serving says it.
@@ -181,7 +187,7 @@ class Inference:
         """The model's signature.
 
         Args:
-            request: its path names the model.
+            request: its path names the model, and perhaps its version.
 
         Returns:
             As TensorFlow Serving says it.
@@ -211,7 +217,7 @@ class Inference:
         """Shortlists by row, or by column.
 
         Args:
-            request: its path names the model.
+            request: its path names the model, and perhaps its version.
             asked: the body.
 
         Returns:
@@ -251,6 +257,10 @@ class Inference:
     def _named(self, request: Request) -> str:
         if request.parameters["model"] != self._service.settings.model_name:
             raise Refused(404, "unknown_model", "no model has that name; GET /version tells it")
+        version, running = request.parameters.get("version"), self._service.running.version
+        if version is not None and version.lstrip("0") != running.lstrip("0"):  # 1 is 0001
+            words = "that version does not answer; the model's path tells the one that does"
+            raise Refused(404, "unknown_version", words)
         return self._service.settings.model_name
 
 
