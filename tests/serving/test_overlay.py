@@ -74,6 +74,43 @@ def test_a_dismissed_item_is_not_liked_and_not_shown(client: Client) -> None:
     assert not {"i1", "i5"} & {one["item_id"] for one in shown}
 
 
+def test_a_dismissal_takes_back_what_was_liked_before_it_and_nothing_after(
+    client: Client, world: sl.Interactions
+) -> None:
+    liked = {
+        one["item_id"] for one in client.get("/users/u3/history")["history"] if one["liked"]
+    }
+    mine = min(liked)  # in the bundle, about 1,500,000,000
+    later = {"user_id": "u3", "timestamp": 1_600_000_000}
+    dismissed = {**later, "event": "dismiss", "item_id": mine}
+    client.post("/events", {"events": [dismissed]})
+    now = client.get("/users/u3/history")["history"]
+    assert {one["item_id"] for one in now if one["liked"]} == liked - {mine}
+    again = {**later, "event": "watch", "item_id": mine, "timestamp": 1_600_000_001}
+    client.post("/events", {"events": [again]})
+    now = client.get("/users/u3/history")["history"]
+    assert [one["liked"] for one in now if one["item_id"] == mine] == [True, False, False]
+
+
+def test_who_liked_and_dismissed_is_answered_as_who_only_dismissed(
+    serving: Callable[..., Client], world: sl.Interactions, tmp_path: Path
+) -> None:
+    sl.Recommender(retrieve=[sl.retrieval.EASE()]).fit(world).save(tmp_path / "plain.bundle")
+    client = serving(bundle=str(tmp_path / "plain.bundle"))
+
+    def told(event: str, item: str, user: str) -> dict[str, Any]:
+        return {"event": event, "user_id": user, "item_id": item}
+
+    events = [told("watch", item, "a") for item in ("i1", "i2")]
+    events += [told("dismiss", "i1", "a"), told("watch", "i2", "b"), told("dismiss", "i1", "b")]
+    client.post("/events", {"events": events})
+    a, b = (
+        client.post("/recommend", {"user_id": user, "k": 40})["recommendations"]
+        for user in ("a", "b")
+    )
+    assert a == b
+
+
 def test_a_forgotten_user_who_comes_back_begins_anew(client: Client) -> None:
     client.ask("DELETE", "/users/u3")
     client.post("/events", {"events": [{"event": "watch", "user_id": "u3", "item_id": "i4"}]})

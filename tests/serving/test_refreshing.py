@@ -117,6 +117,32 @@ def test_the_forgotten_the_unknown_and_the_repeated_are_not_learned_from(
     )
 
 
+def test_what_is_dismissed_later_is_learned_as_not_liked(
+    paired: Path, store: SqliteStore
+) -> None:
+    told = [
+        ("ab0", "a", "dismiss", 1000),  # liked in the bundle
+        ("n", "a", "watch", 1000),
+        ("n", "b", "watch", 1001),
+        ("n", "a", "dismiss", 1002),
+        ("n", "a", "watch", 1003),  # after it
+        ("m", "a", "watch", 1003),  # somebody else
+    ]
+    store.append([Kept(f"{n}", *one) for n, one in enumerate(told)])
+    assert refresh(paired, store, force=True).version == "0002"
+    rows = (
+        sl.load(paired)
+        .snapshot.interactions()
+        .table.filter(pl.col("user_id").is_in(["ab0", "ab1", "m", "n"]))
+    )
+    assert rows.select("user_id", "item_id", "liked").rows() == [
+        ("ab0", "a", False), ("ab0", "b", True), ("ab0", "a", False),
+        ("ab1", "a", True), ("ab1", "b", True),
+        ("n", "a", False), ("n", "b", True), ("n", "a", False), ("n", "a", True),
+        ("m", "a", True),
+    ]  # fmt: skip
+
+
 def test_ratings_off_the_scale_are_not_learned_from_and_said(
     bundle: Path, tmp_path: Path, world: sl.Interactions
 ) -> None:

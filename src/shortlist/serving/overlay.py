@@ -221,6 +221,10 @@ def _joined(running: Running, before: Asker, live: list[Kept]) -> Asker:
         )
         order = np.argsort(times, kind="stable")
         times = times[order]
+    rows, likes = rows[order], likes[order]
+    gone = np.zeros(len(rows), bool)
+    gone[len(before.rows) :] = [one.event == "dismiss" for _, one in new]
+    likes &= ~_taken_back(rows, gone[order])
     ratings = None
     if before.ratings is not None:
         means = running.mean_ratings
@@ -229,4 +233,12 @@ def _joined(running: Running, before: Asker, live: list[Kept]) -> Asker:
             for like, (_, one) in zip(liked, new, strict=True)
         ]
         ratings = np.concatenate([before.ratings, np.array(given, np.float32)])[order]
-    return Asker(before.user_row, rows[order], likes[order], times, ratings)
+    return Asker(before.user_row, rows, likes, times, ratings)
+
+
+def _taken_back(rows: NDArray[np.int32], dismissed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    # (m,) entries, by time, whose item is dismissed later
+    taken = np.zeros(len(rows), bool)
+    for at in np.flatnonzero(dismissed):
+        taken[:at] |= rows[:at] == rows[at]
+    return taken

@@ -109,7 +109,7 @@ def refresh(
     )
     if not len(rows) and not new_items and not force:
         return Refreshed(*counts, None, None, False, f"nothing new since {running.version}")
-    held, earlier = rows.tail(test), rows.head(len(rows) - test)
+    held, earlier = _taken_back(rows.tail(test)), rows.head(len(rows) - test)
     found = None
     if test and held["liked"].any():
         say(f"judging on the latest {test:,} rows")
@@ -138,7 +138,9 @@ def _judged(base: Recommender, earlier: pl.DataFrame, held: pl.DataFrame, *, see
     new = _fitted(base, earlier)
     told = _with_snapshot(base, snapshot)
     if len(earlier):
-        told.update(Interactions(earlier, snapshot.catalogue, snapshot.users, _LIKED))
+        told.update(
+            Interactions(_taken_back(earlier), snapshot.catalogue, snapshot.users, _LIKED)
+        )
     test = Interactions(held, snapshot.catalogue, snapshot.users, _LIKED)
     return gate(new, told, test, seed=seed)
 
@@ -150,11 +152,24 @@ def _fitted(base: Recommender, rows: pl.DataFrame) -> Recommender:
     table = pl.concat(
         [
             before.table.with_columns(users[0], items[0]),
-            rows.with_columns(users[1], items[1]).select(before.table.columns),
+            rows.with_columns(users[1], items[1]).select(*before.table.columns, "dismissed"),
         ],
-        how="vertical_relaxed",
+        how="diagonal_relaxed",
     )
-    return base.settled().fit(replace(before, table=table))
+    return base.settled().fit(replace(before, table=_taken_back(table)))
+
+
+def _taken_back(rows: pl.DataFrame) -> pl.DataFrame:
+    # what is dismissed later, by the same user, is not liked; without the column that says dismissed
+    if not rows["dismissed"].any():
+        return rows.drop("dismissed")
+    by_time = rows.with_row_index("_place")
+    if "timestamp" in rows.columns:
+        by_time = by_time.sort("timestamp", maintain_order=True)
+    later = pl.col("dismissed").fill_null(value=False).cast(pl.Int8)
+    later = later.cum_max(reverse=True).over("user_id", "item_id")
+    told = by_time.with_columns(pl.col("liked") & (later == 0)).sort("_place")
+    return told.drop("_place", "dismissed")
 
 
 def _rows_of(running: Running, events: Sequence[Kept]) -> tuple[pl.DataFrame, int, int]:
@@ -177,6 +192,7 @@ def _rows_of(running: Running, events: Sequence[Kept]) -> tuple[pl.DataFrame, in
             dtype=pl.Float32,
         ),
         "weight": pl.Series([1.0] * len(known), dtype=pl.Float32),
+        "dismissed": pl.Series([one.event == "dismiss" for one in known], dtype=pl.Boolean),
     }
     rows = pl.DataFrame(columns).sort("timestamp", maintain_order=True)
     fresh = rows
@@ -187,7 +203,7 @@ def _rows_of(running: Running, events: Sequence[Kept]) -> tuple[pl.DataFrame, in
         fresh = rows.join(
             there, on=["user_id", "item_id", "timestamp"], how="anti", maintain_order="left"
         )
-    kept = ["user_id", "item_id", "liked"]
+    kept = ["user_id", "item_id", "liked", "dismissed"]
     kept += [name for name in ("timestamp", "rating", "weight") if name in before.columns]
     return fresh.select(kept), len(events) - len(known), len(rows) - len(fresh)
 
