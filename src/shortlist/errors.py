@@ -53,6 +53,10 @@ class BundleError(ShortlistError):
     """A saved recommender cannot be written, or cannot be trusted when read."""
 
 
+class NoEarlierVersion(BundleError):
+    """A bundle has no version before the current one."""
+
+
 def closest(word: str, known: list[str]) -> str:
     """Say which known word was probably meant.
 

@@ -232,6 +232,19 @@ def test_what_was_taken_long_ago_may_be_answered_again(
     ]
 
 
+def test_a_ranker_that_only_predicts_is_told_to_take_no_part(
+    train: Interactions, tmp_path: Path
+) -> None:
+    rec = sl.Recommender(sl.retrieval.EASE(), sl.ranking.Biases(), rank_lists=False).fit(train)
+    _, report = written(rec, tmp_path)
+    words = f"the ranker {sl.ranking.Biases().name} takes no part"
+    assert sum(words in note for note in report.notes) == 1
+    ranked = sl.Recommender(sl.retrieval.EASE(), sl.ranking.Biases()).fit(train)
+    for one, part in ((ranked, "whole"), (rec, "retriever")):
+        _, report = written(one, tmp_path, part=part)
+        assert not any(words in note for note in report.notes)
+
+
 def test_rules_that_are_not_in_the_file_are_told(train: Interactions, tmp_path: Path) -> None:
     rules: list[Rule] = [sl.rules.Seen(), sl.rules.Where("year >= 1960")]
     rec = sl.Recommender(sl.retrieval.EASE(), rules=rules).fit(train)

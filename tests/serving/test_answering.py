@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -123,3 +124,18 @@ def test_ready_is_no_longer_said_once_it_stops(client: Client, *, ready: bool) -
         "shortlist_ready " + ("1.0" if ready else "0.0")
         in client.ask("GET", "/metrics").body.decode()
     )
+
+
+def test_every_metric_says_once_what_it_is(
+    serving: Callable[..., Client], bundle: Path
+) -> None:
+    client = serving(shadow=str(bundle))
+    client.service.metrics.agreement.observe(0.5)  # it is told once there is any
+    client.post("/recommend", {"user_id": "u3"})
+    text = client.ask("GET", "/metrics").body.decode()
+    lines = text.splitlines()
+    typed = [line.split()[2] for line in lines if line.startswith("# TYPE ")]
+    helped = [line.split()[2] for line in lines if line.startswith("# HELP ")]
+    assert len(typed) > 8
+    assert typed == helped
+    assert len(set(helped)) == len(helped)

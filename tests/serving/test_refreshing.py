@@ -81,7 +81,11 @@ def test_what_predicts_them_worse_is_not_published_unless_forced(
     assert pointed_at(paired)[0] == "0002"
     assert main(["rollback", str(paired)]) == 0
     assert pointed_at(paired)[0] == "0001"
+    capsys.readouterr()
     assert main(["rollback", str(paired)]) == 2
+    assert "no version before the current one, 0001" in " ".join(
+        capsys.readouterr().err.split()
+    )
     assert main(["rollback", str(paired), "--to", "0002"]) == 0
     assert main(["refresh", str(paired), "--state", str(paired)]) == 2
 

@@ -68,6 +68,9 @@ def test_a_watched_folder_is_taken_by_itself_and_rolled_back(
     told = client.ask("POST", "/admin/rollback", {})
     assert told.json["version"] == "0001"
     assert (bundle / "CURRENT").read_text().startswith("0001 ")
+    told = client.ask("POST", "/admin/rollback", {})
+    assert (told.status, told.json["error"]["code"]) == (409, "bad_bundle")
+    assert "no version before the current one" in told.json["error"]["message"]
     told = client.ask("POST", "/admin/rollback", {"version": "0002"})
     assert told.json["version"] == "0002"
     assert client.ask("POST", "/admin/rollback", {"version": "0009"}).status == 409

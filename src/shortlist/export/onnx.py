@@ -152,6 +152,8 @@ def _notes(rec: "Recommender", settings: Settings) -> Iterator[str]:
     left += [] if rec.explore is None else ["explore"]
     if left:
         yield f"not in the file: {', '.join(left)}. Its answers are the bundle's without them"
+    if settings.part == "whole" and rec.rank is not None and not rec.rank_lists:
+        yield f"the ranker {rec.rank.name} takes no part: the bundle keeps it for predictions, and its lists are in the retrievers' order. --part ranker has it"
     seen = any(isinstance(rule, Seen) for rule in rec.rules)
     yield (
         "what known users have, and the history that is brought, is left out"

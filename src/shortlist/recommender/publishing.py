@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shortlist.data.protocols import Json
-from shortlist.errors import BundleError, ConfigError
+from shortlist.errors import BundleError, ConfigError, NoEarlierVersion
 from shortlist.recommender.files import RESTORE, flush_folder, write_file
 
 VERSION = re.compile(r"\d{4,}")
@@ -192,11 +192,15 @@ def roll_back(path: Path, version: str | None = None) -> str:
         The version named.
 
     Raises:
+        NoEarlierVersion: none is before the current one, and none was named.
         BundleError: there is no such version, or CURRENT cannot be written.
     """
     held, current = versions(path), pointed_at(path)[0]
     if version is None:
-        version = next((one for one in reversed(held) if int(one) < int(current)), "none")
+        version = next((one for one in reversed(held) if int(one) < int(current)), None)
+        if version is None:
+            msg = f"{path} has no version before the current one, {current}: there is nothing to go back to. It has {held}; name one of them to go to it"
+            raise NoEarlierVersion(msg)
     if version not in held:
         msg = f"{path} has no version {version} to go back to; it has {held}, and {current} is the current one"
         raise BundleError(msg)

@@ -7,6 +7,23 @@ from pathlib import Path
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+_HELP = {
+    "shortlist_requests_total": "Requests answered, by route, method and status.",
+    "shortlist_request_seconds": "Seconds that requests took, by route.",
+    "shortlist_batch_size": "Requests answered together.",
+    "shortlist_events_total": "Events kept, by kind and by the arm of their user.",
+    "shortlist_shortlists_total": "Shortlists answered, by arm, version and whether by the fallback.",
+    "shortlist_reloads_total": "Bundles offered, by whether they were taken.",
+    "shortlist_shadow_agreement": "Share of an answer's items that the shadow lists too.",
+    "shortlist_shadow_left_out": "Requests that the shadow was not asked, as too many waited.",
+    "shortlist_shadow_failed": "Requests on which the shadow failed.",
+    "shortlist_waiting_requests": "Requests that wait to be answered.",
+    "shortlist_ready": "Whether requests are answered: 1 or 0.",
+    "shortlist_resident_bytes": "Memory held.",
+    "shortlist_flushes": "Flushes of events to disk.",
+    "shortlist_time_seconds": "The time of the service, in seconds since 1970.",
+    "shortlist_info": "The version of the bundle that answers.",
+}
 
 
 class Histogram:
@@ -115,38 +132,42 @@ class Metrics:
         Returns:
             Lines of text.
         """
-        lines = ["# TYPE shortlist_requests_total counter"]
+        lines = [*_head("shortlist_requests_total", "counter")]
         lines += [
             f'shortlist_requests_total{{route="{route}",method="{method}",status="{status}"}} {count}'
             for (route, method, status), count in sorted(self.requests.items())
         ]
-        lines.append("# TYPE shortlist_request_seconds histogram")
+        lines += _head("shortlist_request_seconds", "histogram")
         for route, held in sorted(self.seconds.items()):
             lines += held.lines("shortlist_request_seconds", f'route="{route}",')
-        lines.append("# TYPE shortlist_batch_size histogram")
+        lines += _head("shortlist_batch_size", "histogram")
         lines += self.batches.lines("shortlist_batch_size")
-        lines.append("# TYPE shortlist_events_total counter")
+        lines += _head("shortlist_events_total", "counter")
         lines += [
             f'shortlist_events_total{{event="{kind}",arm="{arm}"}} {count}'
             for (kind, arm), count in sorted(self.events_by_arm.items())
         ]
-        lines.append("# TYPE shortlist_shortlists_total counter")
+        lines += _head("shortlist_shortlists_total", "counter")
         lines += [
             f'shortlist_shortlists_total{{arm="{arm}",version="{answered}",fallback="{str(fell).lower()}"}} {count}'
             for (arm, answered, fell), count in sorted(self.answers.items())
         ]
-        lines.append("# TYPE shortlist_reloads_total counter")
+        lines += _head("shortlist_reloads_total", "counter")
         lines += [
             f'shortlist_reloads_total{{outcome="{outcome}"}} {count}'
             for outcome, count in sorted(self.reloads.items())
         ]
         if any(self.agreement.counts):
-            lines.append("# TYPE shortlist_shadow_agreement histogram")
+            lines += _head("shortlist_shadow_agreement", "histogram")
             lines += self.agreement.lines("shortlist_shadow_agreement")
         for name, value in gauges.items():
-            lines += [f"# TYPE {name} gauge", f"{name} {value}"]
-        lines += ["# TYPE shortlist_info gauge", f'shortlist_info{{version="{version}"}} 1']
+            lines += [*_head(name, "gauge"), f"{name} {value}"]
+        lines += [*_head("shortlist_info", "gauge"), f'shortlist_info{{version="{version}"}} 1']
         return "\n".join(lines) + "\n"
+
+
+def _head(name: str, kind: str) -> tuple[str, str]:
+    return f"# HELP {name} {_HELP[name]}", f"# TYPE {name} {kind}"
 
 
 def resident_bytes() -> int:

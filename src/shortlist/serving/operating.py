@@ -1,6 +1,6 @@
 """Routes for whoever runs the service."""
 
-from shortlist.errors import ShortlistError
+from shortlist.errors import NoEarlierVersion, ShortlistError
 from shortlist.serving import wire
 from shortlist.serving.http import Request, Response, Route, ok
 from shortlist.serving.refusals import Refused
@@ -47,10 +47,13 @@ class Operating:
             Version.
 
         Raises:
-            Refused: there is no such version, or it cannot be trusted.
+            Refused: there is no such or no earlier version, or it cannot be trusted.
         """
         try:
             await self._service.bundles.rollback(asked.version)
+        except NoEarlierVersion:
+            words = "there is no version before the current one; name a version to go to it"
+            raise Refused(409, "bad_bundle", words) from None
         except ShortlistError:
             raise Refused(
                 409, "bad_bundle", "there is no such version, or it cannot be trusted"
