@@ -3,6 +3,7 @@
 :mod:`shortlist.serving.sqlite` keeps them in one file, :mod:`shortlist.serving.postgres` in a database.
 """
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -141,3 +142,16 @@ def existing_store(where: str) -> Store:
         msg = f"{where} holds no events: give the state folder of the service"
         raise DataError(msg)
     return open_store(where)
+
+
+def salted_hash(salt: bytes, user_id: str) -> str:
+    """The hash under which every store forgets a user: salted, so that a list of ids does not tell.
+
+    Args:
+        salt: of the store.
+        user_id: as text.
+
+    Returns:
+        A text.
+    """
+    return hashlib.sha256(salt + user_id.encode()).hexdigest()

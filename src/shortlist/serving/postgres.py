@@ -4,14 +4,13 @@ Every writer takes one lock for the length of its transaction, so that events be
 of their places, and nobody who follows them misses one.
 """
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from shortlist.errors import DataError, MissingExtraError
-from shortlist.serving.events import Kept, StoreAway, StoreFull
+from shortlist.serving.events import Kept, StoreAway, StoreFull, salted_hash
 
 try:
     import psycopg
@@ -200,7 +199,7 @@ class PostgresStore:
             return cursor.fetchone() is not None
 
     def hash_of(self, user_id: str) -> str:
-        """The hash under which a user would be forgotten: salted, so that a list of ids does not tell.
+        """The hash under which a user would be forgotten.
 
         Args:
             user_id: as text.
@@ -208,7 +207,7 @@ class PostgresStore:
         Returns:
             A text.
         """
-        return hashlib.sha256(self._salt + user_id.encode()).hexdigest()
+        return salted_hash(self._salt, user_id)
 
     def close(self) -> None:
         """Give the connection back."""

@@ -3,7 +3,6 @@
 A commit returns after the log is flushed to disk. Several processes may have the file open.
 """
 
-import hashlib
 import os
 import sqlite3
 import uuid
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from shortlist.errors import DataError
-from shortlist.serving.events import Kept, StoreAway, StoreBusy, StoreFull
+from shortlist.serving.events import Kept, StoreAway, StoreBusy, StoreFull, salted_hash
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -219,7 +218,7 @@ class SqliteStore:
         return True
 
     def hash_of(self, user_id: str) -> str:
-        """The hash under which a user would be forgotten: salted, so that a list of ids does not tell.
+        """The hash under which a user would be forgotten.
 
         Args:
             user_id: as text.
@@ -227,7 +226,7 @@ class SqliteStore:
         Returns:
             A text.
         """
-        return hashlib.sha256(self._salt + user_id.encode()).hexdigest()
+        return salted_hash(self._salt, user_id)
 
     def close(self) -> None:
         """Give the file back."""
