@@ -1,5 +1,7 @@
 """Ragged arrays: flat values with offsets, and how to take some of their lines."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
@@ -41,6 +43,32 @@ def binary_matrix(
     matrix.sum_duplicates()
     matrix.data[:] = 1.0
     return matrix
+
+
+def lines_of(
+    values: NDArray[Any],
+    columns: NDArray[np.integer],
+    offsets: NDArray[np.integer],
+    shape: tuple[int, int],
+) -> sp.csr_array:
+    """A matrix over arrays as they stand in a file.
+
+    The constructor of SciPy copies an array that is a small part of another, such as one of several that
+    are mapped from one file: every process would hold its own.
+
+    Args:
+        values: (entries,) of the matrix.
+        columns: (entries,) of the same kind of integer as ``offsets``.
+        offsets: (n + 1,) of the lines.
+        shape: of the matrix.
+
+    Returns:
+        CSR that holds these very arrays.
+    """
+    matrix: Any = sp.csr_array(shape, dtype=values.dtype)
+    matrix.data, matrix.indices, matrix.indptr = values, columns, offsets
+    made: sp.csr_array = matrix
+    return made
 
 
 def mean_lines(matrix: sp.csr_array) -> sp.csr_array:

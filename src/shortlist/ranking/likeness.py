@@ -71,7 +71,7 @@ def _liked_in_order(train: Interactions) -> tuple[NDArray[np.int32], NDArray[np.
 
 def _nearest(counts: sp.csr_array, norms: NDArray[np.float64], start: int) -> sp.csr_array:
     # lines start.. of the whole: cosines, the largest of each line
-    line = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+    line = np.repeat(np.arange(counts.shape[0], dtype=np.int32), np.diff(counts.indptr))
     value = counts.data / (norms[line + start] * norms[counts.indices])
     keep = counts.indices != line + start
     line, column, value = line[keep], counts.indices[keep], value[keep]

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import Json
 from shortlist.data.queries import Queries
-from shortlist.data.ragged import beside, take_lines
+from shortlist.data.ragged import beside, lines_of, take_lines
 from shortlist.data.topk import Candidates
 from shortlist.ranking.columns import Columns
 from shortlist.ranking.likeness import NEAREST, following, together
@@ -202,7 +202,7 @@ class PairFeatures:
         item = Columns.from_json(value["item"])
         offsets = arrays["near_offsets"]
         n = len(offsets) - 1
-        near = sp.csr_array((arrays["near"], arrays["near_items"], offsets), shape=(n, 2 * n))
+        near = lines_of(arrays["near"], arrays["near_items"], offsets, (n, 2 * n))
         tags = tuple(np.asarray(arrays[f"tags-{i}"]) for i in range(len(item.tags)))
         user = Columns.from_json(value["user"])
         return cls(

@@ -27,6 +27,7 @@ from shortlist.data.features import (
 from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
+from shortlist.data.ragged import lines_of
 from shortlist.data.sides import Side
 from shortlist.data.topk import TopK
 from shortlist.data.vocabulary import align
@@ -216,14 +217,15 @@ class Alike(DenseRetriever):
         model = cls(features=features, neighbours=config["neighbours"], prior=config["prior"])
         model._side = Side.from_json(config["side"])
         users = len(held["user_offsets"]) - 1
-        model._users = sp.csr_array(
-            (held["user_weights"], held["user_columns"], held["user_offsets"]),
-            shape=(users, model._side.columns),
+        model._users = lines_of(
+            held["user_weights"],
+            held["user_columns"],
+            held["user_offsets"],
+            (users, model._side.columns),
         )
         ones = np.ones(len(held["liked_items"]), np.float32)
-        model._liked = sp.csr_array(
-            (ones, held["liked_items"], held["liked_offsets"]), shape=(users, config["n_items"])
-        )
+        shape = (users, config["n_items"])
+        model._liked = lines_of(ones, held["liked_items"], held["liked_offsets"], shape)
         return model
 
     def _fitted(self) -> Side:

@@ -30,7 +30,7 @@ from shortlist.data.interactions import Interactions
 from shortlist.data.learned import guess, learn
 from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
-from shortlist.data.ragged import beside
+from shortlist.data.ragged import beside, lines_of
 from shortlist.data.vocabulary import align
 from shortlist.errors import ConfigError, NotReadyError, closest
 from shortlist.retrieval.dense import DenseRetriever, unit_lines
@@ -170,7 +170,7 @@ class Content(DenseRetriever):
             state.arrays[name] for name in ("weights", "words", "offsets")
         )
         shape = (len(offsets) - 1, state.config["words"])
-        model._items = sp.csr_array((weights, words, offsets), shape=shape)
+        model._items = lines_of(weights, words, offsets, shape)
         return model
 
     def _found(self, table: pl.DataFrame) -> tuple[Declared, ...]:

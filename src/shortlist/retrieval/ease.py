@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
+from shortlist.data.ragged import lines_of
 from shortlist.errors import ConfigError, NotReadyError
 from shortlist.retrieval.dense import DenseRetriever
 from shortlist.retrieval.explaining import each_alone
@@ -204,7 +205,7 @@ class EASE(DenseRetriever):
                 np.asarray(state.arrays[name]) for name in ("shares", "items", "offsets")
             )
             shape = len(offsets) - 1, len(model._own)
-            model._items_of = sp.csr_array((shares, items, offsets), shape=shape)
+            model._items_of = lines_of(shares, items, offsets, shape)
         return model
 
     def _ridges(self, matrix: sp.csr_array) -> NDArray[np.float64]:

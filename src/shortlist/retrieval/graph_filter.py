@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
+from shortlist.data.ragged import lines_of
 from shortlist.errors import ConfigError, NotReadyError
 from shortlist.retrieval.dense import DenseRetriever
 from shortlist.retrieval.eigenvectors import leading, width_for
@@ -324,8 +325,9 @@ class _Graph:
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, NDArray[Any]], n_items: int) -> "_Graph":
-        parts = (arrays["numbers"], arrays["items"], arrays["offsets"])
-        users = sp.csr_array(parts, shape=(len(arrays["offsets"]) - 1, n_items))
+        offsets = arrays["offsets"]
+        shape = (len(offsets) - 1, n_items)
+        users = lines_of(arrays["numbers"], arrays["items"], offsets, shape)
         basis, gains = arrays["basis"].astype(np.float64), arrays["gains"].astype(np.float64)
         return cls(users, arrays["scale"].astype(np.float32), basis, gains)
 

@@ -25,6 +25,7 @@ from shortlist.data.eligible import Eligible
 from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
+from shortlist.data.ragged import lines_of
 from shortlist.data.topk import TopK
 from shortlist.errors import ConfigError, NotReadyError, closest
 from shortlist.index.select import check_asked, select_top_k
@@ -101,7 +102,8 @@ class Neighbours(DenseRetriever):
             columns.append(shared.indices[near])
             likenesses.append(numbers[near])
         offsets = np.searchsorted(np.concatenate(lines), np.arange(liked.shape[1] + 1))
-        self._keep(np.concatenate(likenesses), np.concatenate(columns), offsets)
+        parts = np.concatenate(likenesses), np.concatenate(columns), offsets
+        self._keep(sp.csr_array(parts, shape=(liked.shape[1],) * 2))
         return self
 
     def knows(self, queries: Queries) -> NDArray[np.bool_]:
@@ -198,7 +200,8 @@ class Neighbours(DenseRetriever):
         """
         model = cls(**state.config)
         held = state.arrays
-        model._keep(held["likenesses"], held["near"], held["offsets"])
+        shape = (len(held["offsets"]) - 1,) * 2
+        model._keep(lines_of(held["likenesses"], held["near"], held["offsets"], shape))
         return model
 
     def _weights(self, liked: sp.csr_array) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -212,15 +215,8 @@ class Neighbours(DenseRetriever):
         length = of_item / (taken.mean() if len(taken) else 1.0)
         return (said**2).astype(np.float32), (_K1 + 1) / (1 + _K1 * (1 - _B + _B * length))
 
-    def _keep(
-        self,
-        likenesses: NDArray[np.float32],
-        near: NDArray[np.int32],
-        offsets: NDArray[np.integer],
-    ) -> None:
-        items = len(offsets) - 1
-        self._near = sp.csr_array((likenesses, near, offsets), shape=(items, items))
-        self._speaks = None
+    def _keep(self, near: sp.csr_array) -> None:
+        self._near, self._speaks = near, None
 
     def _fitted(self) -> sp.csr_array:
         if self._near is None:
