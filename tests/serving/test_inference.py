@@ -11,8 +11,6 @@ import shortlist as sl
 from serving.conftest import Client
 from serving.test_process import Process
 
-JSON = {"content-type": "application/json"}  # what tritonclient does not say by itself
-
 
 def _infer(**changed: Any) -> dict[str, Any]:
     users = {"name": "user_id", "shape": [2], "datatype": "BYTES", "data": ["u1", "nobody"]}
@@ -110,7 +108,7 @@ def test_a_public_client_of_the_protocol_is_answered(bundle: Path) -> None:
         k = triton.InferInput("k", [1], "INT64").set_data_from_numpy(np.array([3]), False)
         names = ("item_id", "score")
         wanted = [triton.InferRequestedOutput(one, binary_data=False) for one in names]
-        told = asks.infer("toys", [users, k], "1", wanted, headers=JSON)
+        told = asks.infer("toys", [users, k], "1", wanted)
         for row, user in enumerate(["u1", "nobody"]):
             items = started.ask("POST", "/recommend", {"user_id": user, "k": 3})[1][
                 "recommendations"
@@ -170,3 +168,21 @@ def test_instances_that_are_not_as_described_are_refused(
     client: Client, wrong: dict[str, Any]
 ) -> None:
     assert client.ask("POST", "/v1/models/toys:predict", wrong).status == 422
+
+
+@pytest.mark.parametrize("name", ["serving_default", ""])
+def test_the_one_signature_may_be_named(client: Client, name: str) -> None:
+    body = {"instances": ["u1"]}
+    named = client.post("/v1/models/toys:predict", {**body, "signature_name": name})
+    assert named == client.post("/v1/models/toys:predict", body)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"signature_name": "other"}, {"inputs": ["u2"]}, {"inputs": None}]
+)
+def test_another_signature_and_two_forms_at_once_are_refused(
+    client: Client, wrong: dict[str, Any]
+) -> None:
+    told = client.ask("POST", "/v1/models/toys:predict", {"instances": ["u1"], **wrong})
+    assert (told.status, list(told.json)) == (400, ["error"])
+    assert "other" not in told.json["error"]

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from shortlist.serving import logs, page, wire
+from shortlist.serving import binary, logs, page, wire
 from shortlist.serving.answers import Answers
 from shortlist.serving.http import JSON, Request, Response, Route, Router, decoded, has_arrived
 from shortlist.serving.inference import Inference
@@ -18,7 +18,7 @@ from shortlist.serving.operating import Operating
 from shortlist.serving.refusals import Refused
 from shortlist.serving.security import HEADERS, Guard, insist_own_page, read_keys
 from shortlist.serving.service import Service
-from shortlist.serving.tensors import ProtocolFailure, is_protocol
+from shortlist.serving.tensors import InferRequest, ProtocolFailure, is_protocol
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -125,18 +125,17 @@ class App:
         receive: Receive,
     ) -> Response:
         if route.body is not None:
-            kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-            if kind != JSON.encode():
-                raise Refused(
-                    415, "not_json", "send the body as content-type: application/json"
-                )
+            _insist_on_kind(route, headers)
         if scope["method"] != "GET":
             insist_own_page(headers, self._origins)
         body = b""
         if scope["method"] == "POST":
             body = await self._body(headers, receive)
         query = scope["query_string"].decode("latin-1")
-        request = Request(route, parameters, query, body, request_id)
+        rest = b""
+        if route.body is InferRequest:
+            body, rest = binary.parted(body, headers.get(binary.HEADER))
+        request = Request(route, parameters, query, body, request_id, rest)
         if route.body is None:
             return await route.handle(request)
         return await route.handle(request, decoded(route, body))
@@ -208,6 +207,16 @@ async def _read(headers: Mapping[bytes, bytes], receive: Receive, largest: int) 
     if message["type"] == "http.disconnect":
         raise Refused(400, "gone", "the connection ended before the body did")
     return b"".join(parts)
+
+
+def _insist_on_kind(route: Route, headers: Mapping[bytes, bytes]) -> None:
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise Refused(415, "compressed", "send the body as it is, without content-encoding")
+    if is_protocol(route.path):  # changes nothing, and its clients name no type, or any
+        return
+    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if kind != JSON.encode():
+        raise Refused(415, "not_json", "send the body as content-type: application/json")
 
 
 def _refusal(refused: Refused, request_id: str, path: str) -> Response:

@@ -26,6 +26,7 @@ class Request:
         query: text after the question mark.
         body: as it came.
         request_id: for logs and answers.
+        rest: raw tensors that follow the JSON of the body.
     """
 
     route: "Route"
@@ -33,6 +34,7 @@ class Request:
     query: str
     body: bytes
     request_id: str
+    rest: bytes = b""
 
     def asked(self, name: str) -> str | None:
         """A parameter of the query.

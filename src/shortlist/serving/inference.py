@@ -1,11 +1,13 @@
 """Two public protocols, so that existing clients work: Open Inference Protocol v2, and the REST form of TensorFlow Serving."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import UNSET, UnsetType
 
 from shortlist.serving.asking import Question, Reply
+from shortlist.serving.binary import answered, raw_parts, read
 from shortlist.serving.http import Request, Response, Route, ok
 from shortlist.serving.refusals import Refused
 from shortlist.serving.service import Service
@@ -71,7 +73,8 @@ class Inference:
         Returns:
             ServerMetadata.
         """
-        return ok(ServerMetadata("shortlist", self._service.package, []))
+        extensions = ["binary_tensor_data"]
+        return ok(ServerMetadata("shortlist", self._service.package, extensions))
 
     async def live(self, _: Request) -> Response:
         """Lives.
@@ -137,10 +140,11 @@ class Inference:
             Refused: the tensors are not as described.
         """
         name, given = self._named(request), {one.name: one for one in asked.inputs}
-        if not set(given) <= {"user_id", "k"} or "user_id" not in given:
+        if set(given) not in ({"user_id"}, {"user_id", "k"}) or len(given) < len(asked.inputs):
             raise Refused(422, "invalid_request", "inputs are user_id, and k if wanted")
-        users = _flat(given["user_id"], "BYTES", MOST)
-        k = _flat(given["k"], "INT64", 1)[0] if "k" in given else 10
+        raw = dict(zip(given, raw_parts(asked.inputs, request.rest), strict=True))
+        users = _flat(given["user_id"], raw["user_id"], "BYTES", MOST)
+        k = _flat(given["k"], raw["k"], "INT64", 1)[0] if "k" in given else 10
         replies = await self._asked([{"user_id": one, "k": k} for one in users])
         rows = [[str(reply.running.item_ids[row]) for row in reply.rows] for reply in replies]
         shape = [len(replies), max((len(row) for row in rows), default=0)]
@@ -154,17 +158,15 @@ class Inference:
             Tensor(name="item_id", shape=shape, datatype="BYTES", data=ids),
             Tensor(name="score", shape=shape, datatype="FP32", data=scores),
         ]
-        if asked.outputs:
-            wanted = {one.name for one in asked.outputs}
-            outputs = [one for one in outputs if one.name in wanted]
-        return ok(
-            InferAnswer(
-                model_name=name,
-                model_version=replies[0].running.version if replies else "",
-                id=asked.id,
-                outputs=outputs,
-            )
+        binary = _binary(asked)
+        outputs = [one for one in outputs if one.name in binary]
+        answer = InferAnswer(
+            model_name=name,
+            model_version=replies[0].running.version if replies else "",
+            id=asked.id,
+            outputs=outputs,
         )
+        return answered(answer, [binary[one.name] for one in outputs])
 
     async def status(self, request: Request) -> Response:
         """The model's state.
@@ -224,9 +226,14 @@ class Inference:
             PredictAnswer.
 
         Raises:
-            Refused: there are no instances, or not as described.
+            Refused: there are no instances, or not as described; or another signature is named.
         """
         self._named(request)
+        if asked.signature_name not in ("serving_default", "", UNSET):
+            words = "there is no such signature; signature_name is serving_default, or left out"
+            raise Refused(400, "unknown_signature", words)
+        if asked.instances is not UNSET and asked.inputs is not UNSET:
+            raise Refused(400, "invalid_request", "give either instances or inputs, not both")
         columns = asked.instances is UNSET
         instances = _of_columns(asked.inputs) if columns else asked.instances
         if isinstance(instances, UnsetType) or not instances:
@@ -295,20 +302,31 @@ def _of_columns(inputs: Any) -> list[Any]:
     return inputs
 
 
-def _flat(tensor: Tensor, datatype: str, most: int) -> list[Any]:
-    data = tensor.data
+def _flat(tensor: Tensor, raw: bytes | None, datatype: str, most: int) -> list[Any]:
+    words = f"{tensor.name} must be {datatype}, as long as its shape says, at most {most}"
+    size = math.prod(tensor.shape)
+    if tensor.datatype != datatype or not 1 <= size <= most:
+        raise Refused(422, "invalid_request", words)
+    if raw is not None:
+        return read(datatype, raw, size)
+    data = tensor.data or []
     while data and all(isinstance(one, list) for one in data):
         data = [inner for one in data for inner in one]
-    size = 1
-    for side in tensor.shape:
-        size *= side
-    if tensor.datatype != datatype or len(data) != size or not 1 <= size <= most:
-        raise Refused(
-            422,
-            "invalid_request",
-            f"a tensor must be {datatype}, as long as its shape says, at most {most}",
-        )
+    if len(data) != size:
+        raise Refused(422, "invalid_request", words)
     return data
+
+
+def _binary(asked: InferRequest) -> dict[str, bool]:
+    # the outputs to answer, and whether as bytes
+    every = asked.parameters is not UNSET and asked.parameters.binary_data_output
+    if not asked.outputs:
+        return dict.fromkeys(("item_id", "score"), every)
+    said = {
+        one.name: UNSET if one.parameters is UNSET else one.parameters.binary_data
+        for one in asked.outputs
+    }
+    return {name: every if own is UNSET else own for name, own in said.items()}
 
 
 def _kind(dtype: str, shape: Sequence[int]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import msgspec
 
 from shortlist.serving import wire
 from shortlist.serving.http import Route
-from shortlist.serving.tensors import ProtocolFailure, is_protocol
+from shortlist.serving.tensors import InferRequest, ProtocolFailure, is_protocol
 
 _REFUSALS = {
     400: "The body is no JSON",
@@ -21,7 +21,7 @@ _REFUSALS = {
     409: "The bundle cannot do that",
     411: "The body's length is missing or wrong",
     413: "The body is too large",
-    415: "The body must be application/json",
+    415: "The body must be application/json, and not compressed",
     421: "Without a key, only localhost is answered",
     422: "The request is not as described",
     429: "Too many requests; see Retry-After",
@@ -84,7 +84,7 @@ def _operation(
     failure = ProtocolFailure if is_protocol(route.path) else wire.Failure
     success: dict[str, Any] = {"description": "Done"}
     if route.answer is not None:
-        success["content"] = {"application/json": {"schema": named[route.answer]}}
+        success["content"] = _content(route, named[route.answer])
     made: dict[str, Any] = {
         "operationId": name,
         "summary": route.summary,
@@ -95,6 +95,16 @@ def _operation(
     }
     if route.path == "/health/ready":
         made["responses"]["503"] = {**success, "description": "Stopping"}
+    if parameters := _parameters(route, model):
+        made["parameters"] = parameters
+    if route.body is not None:
+        made["requestBody"] = {"required": True, "content": _content(route, named[route.body])}
+    if keys and route.scope is not None:
+        made["security"] = [{"key": []}]
+    return made
+
+
+def _parameters(route: Route, model: str) -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = [
         {
             "name": part,
@@ -110,14 +120,18 @@ def _operation(
         {"name": one.name, "in": "query", "required": one.required, "schema": one.schema}
         for one in route.query
     ]
-    if parameters:
-        made["parameters"] = parameters
-    if route.body is not None:
-        content = {"application/json": {"schema": named[route.body]}}
-        made["requestBody"] = {"required": True, "content": content}
-    if keys and route.scope is not None:
-        made["security"] = [{"key": []}]
-    return made
+    if route.body is InferRequest:
+        length = {"type": "integer", "minimum": 0}
+        name = "Inference-Header-Content-Length"
+        parameters.append({"name": name, "in": "header", "required": False, "schema": length})
+    return parameters
+
+
+def _content(route: Route, schema: Any) -> dict[str, Any]:
+    content: dict[str, Any] = {"application/json": {"schema": schema}}
+    if route.body is InferRequest:
+        content["application/octet-stream"] = {}  # the JSON, and tensors as bytes behind it
+    return content
 
 
 def _refusal(code: int, schema: Any) -> dict[str, Any]:

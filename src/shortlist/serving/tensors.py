@@ -19,21 +19,44 @@ def is_protocol(path: str) -> bool:
     return path.startswith(("/v1/", "/v2/"))
 
 
+class TensorParameters(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What else is said of a tensor: its bytes, where they follow the JSON; a client's own word for its kind."""
+
+    binary_data_size: Annotated[int, Meta(ge=0, le=2**40)] | UnsetType = UNSET
+    content_type: str | UnsetType = UNSET
+
+
+class WantedParameters(Struct, kw_only=True, forbid_unknown_fields=True):
+    """How a tensor shall be answered: as bytes, or in the JSON; without a word, as the request says."""
+
+    binary_data: bool | UnsetType = UNSET
+
+
+class InferParameters(Struct, kw_only=True, forbid_unknown_fields=True):
+    """How all tensors shall be answered: as bytes, or in the JSON; a client's own word for their kind."""
+
+    binary_data_output: bool = False
+    content_type: str | UnsetType = UNSET
+
+
 class Tensor(Struct, kw_only=True):
-    """A named array: ``user_id`` (BYTES) and ``k`` (INT64) go in, ``item_id`` and ``score`` come out."""
+    """A named array: ``user_id`` (BYTES) and ``k`` (INT64) go in, ``item_id`` and ``score`` come out.
+
+    Without ``data``, its bytes follow the JSON.
+    """
 
     name: Annotated[str, Meta(max_length=64)]
     shape: Annotated[list[Annotated[int, Meta(ge=0, le=1_000_000)]], Meta(max_length=8)]
     datatype: Annotated[str, Meta(max_length=16)]
-    data: Annotated[list[Any], Meta(max_length=300_000)]
-    parameters: dict[str, Any] | UnsetType = UNSET
+    data: Annotated[list[Any], Meta(max_length=300_000)] | UnsetType = UNSET
+    parameters: TensorParameters | UnsetType = UNSET
 
 
 class Wanted(Struct, kw_only=True):
     """A tensor that shall be answered."""
 
     name: Literal["item_id", "score"]
-    parameters: dict[str, Any] | UnsetType = UNSET
+    parameters: WantedParameters | UnsetType = UNSET
 
 
 class ProtocolFailure(Struct):
@@ -47,7 +70,7 @@ class InferRequest(Struct, kw_only=True):
 
     inputs: Annotated[list[Tensor], Meta(min_length=1, max_length=8)]
     id: Annotated[str, Meta(max_length=128)] | UnsetType = UNSET
-    parameters: dict[str, Any] | UnsetType = UNSET
+    parameters: InferParameters | UnsetType = UNSET
     outputs: Annotated[list[Wanted], Meta(max_length=8)] | UnsetType = UNSET
 
 
