@@ -59,16 +59,7 @@ def quality(rec: sl.Recommender, test: sl.Interactions) -> dict[str, Any]:
         alone.append(list(rec.retrievers))
     reports = {}
     for parts, ranker in [(list(rec.retrievers), rec.rank), *((one, None) for one in alone)]:
-        one = sl.Recommender.from_parts(
-            rec.snapshot,
-            retrieve=parts,
-            rank=ranker,
-            rules=rec.rules,
-            fallback=rec.fallback,
-            candidates=rec.candidates,
-            name="",
-            metrics={},
-        )
+        one = rec.with_parts(retrieve=parts, rank=ranker, name="")
         reports[one.name] = sl.evaluate(one, test, k=10, baselines=False).reports[0]
     whole = next(iter(reports))
     best = max(list(reports)[1:], key=lambda name: reports[name]["ndcg@10"].value)

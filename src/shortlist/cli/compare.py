@@ -10,7 +10,6 @@ import typer
 from shortlist.cli.fitting import (
     check_learnable,
     comparison_json,
-    joined,
     leaves_seen_out,
     timed,
 )
@@ -156,5 +155,6 @@ def _fitted(
             if part.name not in fitted:
                 whole = fit(sl.Recommender(part))
                 fitted[part.name] = whole.retrievers[0]
-        recs.append(joined(whole, [fitted[part.name] for part in plan.retrievers], None))
+        several = [fitted[part.name] for part in plan.retrievers]
+        recs.append(whole.with_parts(retrieve=several, name=""))
     return recs

@@ -12,7 +12,6 @@ from shortlist.cli.files import check_out_folder
 from shortlist.cli.fitting import (
     comparison_json,
     epochs_of,
-    joined,
     ranker_verdict,
     rating_errors_beside_bias,
     timed,
@@ -197,9 +196,9 @@ def _fit(parts: "Parts", seed: int) -> "dict[str, Recommender]":
     retrievers = list(simple.retrievers)
     if "two-tower" in fitted:
         retrievers += fitted["two-tower"].retrievers
-        blend = joined(simple, retrievers, None)
+        blend = simple.with_parts(retrieve=retrievers, name="")
         fitted[blend.name] = blend
-    whole = joined(simple, retrievers, ranker)
+    whole = simple.with_parts(retrieve=retrievers, rank=ranker, name="")
     fitted[whole.name] = whole
     return fitted
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shortlist.cli.fitting import comparison_json, joined, leaves_seen_out, timed
+from shortlist.cli.fitting import comparison_json, leaves_seen_out, timed
 from shortlist.cli.options import (
     TABLE,
     AsJson,
@@ -137,9 +137,7 @@ def _leaving_seen_out(rec: "Recommender") -> "Recommender":
     from shortlist.recommender.rules import Seen
 
     rules = [*(rule for rule in rec.rules if not isinstance(rule, Seen)), Seen()]
-    return joined(
-        rec, rec.retrievers, rec.rank, rec.name, rules=rules, rank_lists=rec.rank_lists
-    )
+    return rec.with_parts(rules=rules)
 
 
 def _accuracy(report: "Report") -> dict[str, float]:

@@ -1,7 +1,7 @@
 """The honest order that train, compare and the demo share: fit on a part, judge on the rest, refit on all."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,9 @@ from shortlist.errors import DataError
 
 if TYPE_CHECKING:
     from shortlist.data.interactions import Interactions
-    from shortlist.data.protocols import Ranker, Retriever
     from shortlist.evaluation.comparison import Comparison
     from shortlist.metrics.intervals import Difference
     from shortlist.recommender.recommender import Recommender
-    from shortlist.recommender.rules import Rule
 
 
 @contextmanager
@@ -33,44 +31,6 @@ def timed(words: str) -> Iterator[None]:
     progress(f"{words} ...")
     yield
     progress(f"  {time.perf_counter() - started:.1f} s")
-
-
-def joined(
-    fitted: "Recommender",
-    retrieve: "Sequence[Retriever]",
-    rank: "Ranker | None",
-    name: str = "",
-    *,
-    rules: "Sequence[Rule] | None" = None,
-    rank_lists: bool = True,
-) -> "Recommender":
-    """Other combinations of parts that were fitted on the same rows.
-
-    Args:
-        fitted: gives rows, rules and fallback.
-        retrieve: fitted retrievers.
-        rank: a fitted ranker, or None.
-        name: built from the parts where empty.
-        rules: what may be answered; None for those of ``fitted``.
-        rank_lists: whether the ranker orders the lists.
-
-    Returns:
-        A Recommender that answers.
-    """
-    return type(fitted).from_parts(
-        fitted.snapshot,
-        retrieve=retrieve,
-        rank=rank,
-        rules=fitted.rules if rules is None else rules,
-        fallback=fitted.fallback,
-        candidates=fitted.candidates,
-        name=name,
-        metrics={},
-        rank_lists=rank_lists,
-        rerank=fitted.rerankers,
-        explore=fitted.explore,
-        growth=fitted.growth,
-    )
 
 
 def leaves_seen_out(fitted: "Recommender") -> bool:
@@ -129,9 +89,11 @@ def lineup(fitted: "Recommender") -> "list[Recommender]":
     """
     everyone = [fitted]
     if fitted.rank is not None:
-        everyone.append(joined(fitted, fitted.retrievers, None))
+        everyone.append(fitted.with_parts(rank=None, name=""))
     if len(fitted.retrievers) > 1:
-        everyone += [joined(fitted, [part], None) for part in fitted.retrievers]
+        everyone += [
+            fitted.with_parts(retrieve=[part], rank=None, name="") for part in fitted.retrievers
+        ]
     return everyone
 
 
@@ -210,7 +172,7 @@ def rating_errors_beside_bias(
     if not rates or held.ratings is None or isinstance(fitted.rank, Biases):
         return None
     report = next(one for one in comparison.reports if one.name == fitted.name)
-    simple = joined(fitted, fitted.retrievers, Biases().fit(learned), name=Biases.name)
+    simple = fitted.with_parts(rank=Biases().fit(learned), name=Biases.name)
     asked = report.protocol
     other = judge(simple, held, k=asked.k, keep_seen=asked.keep_seen, seed=asked.seed)
     return compare_reports([report, other], metric="rmse", baselines=[Biases.name])

@@ -12,7 +12,6 @@ from shortlist.cli.fitting import (
     check_learnable,
     comparison_json,
     epochs_of,
-    joined,
     lineup,
     ranker_gap,
     ranker_verdict,
@@ -215,7 +214,7 @@ def to_keep(
     if data is None:
         if not worse:
             return rec
-        return joined(rec, rec.retrievers, rec.rank, rank_lists=False)
+        return rec.with_parts(rank_lists=False, name="")
     with timed(f"fitting again on all {len(data):,} rows"):
         settled = rec.settled()
         return (settled.only_predicting() if worse else settled).fit(data)

@@ -92,16 +92,7 @@ def compared(rec: "Recommender", part: str) -> "Recommender":
     """
     if part != "retriever" or rec.rank is None:
         return rec
-    return type(rec).from_parts(
-        rec.snapshot,
-        retrieve=rec.retrievers,
-        rank=None,
-        rules=rec.rules,
-        fallback=rec.fallback,
-        candidates=rec.candidates,
-        name=rec.name,
-        metrics={},
-    )
+    return rec.with_parts(rank=None)
 
 
 def _whole(net: Net, rec: "Recommender") -> None:

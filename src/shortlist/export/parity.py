@@ -113,18 +113,8 @@ def plain(rec: "Recommender") -> "Recommender":
     Returns:
         One of the same fitted parts.
     """
-    return type(rec).from_parts(
-        rec.snapshot,
-        retrieve=rec.retrievers,
-        rank=rec.rank,
-        rules=[rule for rule in rec.rules if isinstance(rule, Seen)],
-        fallback=rec.fallback,
-        candidates=rec.candidates,
-        name=rec.name,
-        metrics={},
-        rank_lists=rec.rank_lists,
-        growth=rec.growth,
-    )
+    rules = [rule for rule in rec.rules if isinstance(rule, Seen)]
+    return rec.with_parts(rules=rules, rerank=(), explore=None)
 
 
 def compare_lists(rec: "Recommender", queries: Queries, found: TopK) -> Parity:

@@ -262,7 +262,7 @@ def _read(folder: Path, manifest: dict[str, Json]) -> "Recommender":
         manifest["positive"],
     )
     rank = manifest["rank"]
-    read = Recommender.from_parts(
+    return Recommender.from_parts(
         snapshot,
         retrieve=[
             _kind(RETRIEVERS, name).from_state(_state(folder, f"retrieve-{number}", manifest))
@@ -282,9 +282,8 @@ def _read(folder: Path, manifest: dict[str, Json]) -> "Recommender":
         explore=None if manifest["explore"] is None else Explore(**manifest["explore"]),
         metrics=manifest["metrics"],
         growth=_growth(folder, manifest["growth"], len(items)),
+        events_through=int(manifest["events_through"]),
     )
-    read.events_through = int(manifest["events_through"])
-    return read
 
 
 def _growth(folder: Path, known: dict[str, int] | None, n_items: int) -> Growth | None:

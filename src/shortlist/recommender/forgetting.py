@@ -61,24 +61,13 @@ def without_people(
     rank = None
     if recommender.rank is not None:
         (rank,) = lines_out((recommender.rank,), fitted)
-    made = type(recommender).from_parts(
-        _snapshot_without(snapshot, rows, ids),
+    return recommender.with_parts(
+        snapshot=_snapshot_without(snapshot, rows, ids),
+        growth=growth and replace(growth, n_users=growth.n_users - len(fitted)),
         retrieve=retrievers,
         rank=rank,
-        rules=recommender.rules,
         fallback=fallback,
-        candidates=recommender.candidates,
-        name=recommender.name,
-        metrics=recommender.metrics,
-        rank_lists=recommender.rank_lists,
-        rerank=recommender.rerankers,
-        explore=recommender.explore,
-        growth=None
-        if growth is None
-        else replace(growth, n_users=growth.n_users - len(fitted)),
     )
-    made.events_through = recommender.events_through
-    return made
 
 
 def forget(path: str | Path, users: Iterable[UserOrItemId]) -> dict[str, str]:

@@ -1,16 +1,13 @@
-"""What a recommender is made of, and how its parts are fitted together."""
+"""What a recommender is made of: its parts, and what they were fitted on."""
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Self
+from typing import Self, TypedDict, Unpack
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from shortlist.data.catalogue import Catalogue
-from shortlist.data.interactions import Interactions, check_table
 from shortlist.data.lists import ListRanker
 from shortlist.data.protocols import (
     AnsweringRanker,
@@ -20,28 +17,37 @@ from shortlist.data.protocols import (
     Reranker,
     Retriever,
 )
-from shortlist.data.read import read_items
 from shortlist.data.snapshot import Snapshot
-from shortlist.errors import ConfigError, DataError, NotReadyError
-from shortlist.recommender.growing import refits_at_once, what_it_makes, with_items, with_rows
+from shortlist.errors import ConfigError, NotReadyError
+from shortlist.recommender.growing import refits_at_once
 from shortlist.recommender.grown import GrownListRanker, GrownRanker, GrownRetriever
 from shortlist.recommender.growth import Growth
 from shortlist.recommender.kinds import Standing, check_kinds, several
 from shortlist.recommender.rules import Rule, Seen, joint_mask
-from shortlist.recommender.second_stage import earlier_lists, later_lists
 from shortlist.recommender.stages import Stages
 from shortlist.rerank import Explore
 from shortlist.retrieval.popularity import Popularity
 
-if TYPE_CHECKING:
-    from shortlist.data.sources import Source
-
 _log = logging.getLogger(__name__)
+
+
+class Parts(TypedDict, total=False):
+    """Arguments of a recommender's constructor."""
+
+    retrieve: Retriever | Sequence[Retriever]
+    rank: Ranker | None
+    rules: Sequence[Rule]
+    fallback: Retriever
+    candidates: int
+    name: str
+    rank_lists: bool
+    rerank: Reranker | Sequence[Reranker]
+    explore: Explore | None
 
 
 @dataclass(eq=False, repr=False)
 class Joined:
-    """The parts, fitted on the same rows; :class:`Recommender` adds the answers.
+    """The parts, fitted on the same rows; what adds fitting and answers is built on it.
 
     Attributes: see :class:`Recommender`.
     """
@@ -117,86 +123,58 @@ class Joined:
             raise NotReadyError(msg)
         return self._snapshot
 
-    def fit(self, train: Interactions, *, validate: Interactions | None = None) -> Self:
-        """Fit every part on train; validation only chooses (when to stop).
-
-        A ranker that learns from lists gets them in the honest order, as
-        :mod:`shortlist.recommender.second_stage` tells; then the retrievers are fitted on all of train.
-
-        Args:
-            train: the rows to learn from, and to remember as histories.
-            validate: later rows of the same users, or None.
-
-        Returns:
-            Itself, fitted.
-
-        Raises:
-            DataError: train is empty, or none of its rows counts as liked.
-        """
-        check_table(train, "train")
-        if not len(train):
-            msg = "train has no rows; there is nothing to learn from"
-            raise DataError(msg)
-        if not train.liked.any():
-            msg = f"none of the {len(train):,} rows of train counts as liked: positive={train.positive!r}. Loosen the condition"
-            raise DataError(msg)
-        snapshot = Snapshot.of(train)
-        # a rule that cannot be kept fails before training
-        standing = self._standing_on(snapshot)
-        # parts fitted on different rows must not answer together
-        self._snapshot, self._growth, self.metrics = None, None, {}
-        learning = self.rank if isinstance(self.rank, ListRanker) else None
-        lists = None if learning is None else earlier_lists(self, learning, train, validate)
-        for part in self.parts:
-            if part is not learning:
-                part.fit(train, validate=validate)
-        if learning is not None and lists is not None:
-            later = later_lists(self, learning, train, validate)
-            learning.fit_lists(lists, train, validate=later)
-        self._snapshot, self._standing = snapshot, standing
-        return self
-
     @classmethod
     def from_parts(
         cls,
         snapshot: Snapshot,
         *,
-        retrieve: Sequence[Retriever],
-        rank: Ranker | None,
-        rules: Sequence[Rule],
-        fallback: Retriever,
-        candidates: int,
-        name: str,
         metrics: dict[str, Json],
-        rank_lists: bool = True,
-        rerank: Sequence[Reranker] = (),
-        explore: Explore | None = None,
         growth: Growth | None = None,
+        events_through: int = 0,
+        **parts: Unpack[Parts],
     ) -> Self:
         """Join parts that are fitted already, on the same rows.
 
         Args:
             snapshot: of those rows.
-            retrieve: fitted retrievers.
-            rank: a fitted ranker, or None.
-            rules: as for the constructor.
-            fallback: a fitted retriever.
-            candidates: as for the constructor.
-            name: as for the constructor.
             metrics: figures measured earlier.
-            rank_lists: as for the constructor.
-            rerank: as for the constructor.
-            explore: as for the constructor.
             growth: what came after the fit, or None.
+            events_through: the last live event among those rows.
+            **parts: as for the constructor, fitted.
 
         Returns:
             A Recommender that answers.
         """
-        joined = cls(
-            retrieve, rank, rules, fallback, candidates, name, rank_lists, rerank, explore
-        )
-        joined._snapshot, joined.metrics, joined._growth = snapshot, metrics, growth
-        return joined
+        made = cls(**parts)
+        made._snapshot, made._growth = snapshot, growth
+        made.metrics, made.events_through = metrics, events_through
+        return made
+
+    def with_parts(
+        self,
+        *,
+        snapshot: Snapshot | None = None,
+        metrics: dict[str, Json] | None = None,
+        growth: Growth | None = None,
+        **changed: Unpack[Parts],
+    ) -> Self:
+        """A fitted copy in which some parts are others; all else is as it is here, the name too.
+
+        Args:
+            snapshot: of the rows that the parts were fitted on; None for the same.
+            metrics: figures of the copy; None for the same.
+            growth: what came after the fit; None for the same.
+            **changed: as for the constructor, fitted; an empty name is built from the parts.
+
+        Returns:
+            A Recommender that answers, where it has a snapshot.
+        """
+        made = replace(self, **changed)
+        made._snapshot = self._snapshot if snapshot is None else snapshot
+        made._growth = self._growth if growth is None else growth
+        made.metrics = self.metrics if metrics is None else metrics
+        made.events_through = self.events_through
+        return made
 
     @property
     def parts(self) -> tuple[Retriever | Ranker, ...]:
@@ -240,65 +218,10 @@ class Joined:
         """What came after the parts were fitted; None where nothing did."""
         return self._growth
 
-    def add_items(self, items: "Source | Catalogue") -> Self:
-        """Make new items recommendable at once, without training.
-
-        A new item is described by its columns (genres, tags, words of the title, year) and scores
-        the weighted mean of the ten known items it is most like (cosine of TF-IDF); in a history it
-        stands for the nearest of them. One that is like none comes last.
-
-        Args:
-            items: a Catalogue, or a table or file as ``shortlist.read`` takes it, one row per item
-                and no column that the catalogue lacks.
-
-        Returns:
-            Itself.
-        """
-        given = items if isinstance(items, Catalogue) else read_items(items)
-        self._grow(with_items(self.snapshot, given))
-        if self.growth is not None and len(lonely := self.growth.like_none):
-            titles = self.snapshot.catalogue.titles.gather(lonely).head(5).to_list()
-            _log.warning(
-                "add_items: %d items are like nothing known, so they come last: %r",
-                len(lonely),
-                titles,
-            )
-        return self
-
-    def update(self, rows: Interactions) -> pl.DataFrame:
-        """Fold new rows in, without training: histories, and whatever is quick to fit, are up to date.
-
-        Args:
-            rows: what happened since the fit, also of new users; items must be known
-                (:meth:`add_items`).
-
-        Returns:
-            One row per part, ``part`` and ``now``: what it makes of the new rows.
-        """
-        self._grow(with_rows(self.snapshot, rows))
-        said = [(part.name, what_it_makes(part)) for part in self.parts]
-        return pl.DataFrame(said, schema=["part", "now"], orient="row")
-
     def _grown(self, part: Retriever) -> AnsweringRetriever:
         if self._growth is None or refits_at_once(part):
             return part
         return GrownRetriever(part, self._growth)
-
-    def _grow(self, snapshot: Snapshot) -> None:
-        # all that may fail comes first: a recommender is never half grown
-        before = self._growth
-        known = self.snapshot if before is None else before
-        growth = Growth.of(snapshot, known.n_users, known.n_items)
-        standing, train = self._standing_on(snapshot), snapshot.interactions()
-        again = {
-            id(part): part.settled().fit(train) if refits_at_once(part) else part
-            for part in self.parts
-        }
-        self.retrieve = tuple(again[id(part)] for part in self.retrievers)  # type: ignore[misc]
-        self.fallback = again[id(self.fallback)]  # type: ignore[assignment]
-        if self.rank is not None:
-            self.rank = again[id(self.rank)]  # type: ignore[assignment]
-        self._snapshot, self._growth, self._standing = snapshot, growth, standing
 
     @property
     def _personal(self) -> Sequence[AnsweringRetriever]:

@@ -20,7 +20,7 @@ from shortlist.index.select import check_k
 from shortlist.recommender.asking import blocks
 from shortlist.recommender.audience import audience
 from shortlist.recommender.finishing import Finish, pinned
-from shortlist.recommender.joined import Joined
+from shortlist.recommender.learning import Learning
 from shortlist.recommender.likeness import alike
 from shortlist.recommender.matching import match
 from shortlist.recommender.ratings import predict_for_user, predict_pairs
@@ -32,7 +32,7 @@ from shortlist.recommender.tables import shortlist_table
 
 
 @dataclass(eq=False, repr=False)
-class Recommender(Joined):
+class Recommender(Learning):
     """Retrieve, exclude and filter, rank, fall back.
 
     Attributes:

@@ -185,15 +185,9 @@ def mismatch(
 def _asked(
     rec: "Joined", retrievers: Sequence[Retriever], ranker: ListRanker, known: Interactions
 ) -> "Joined":
-    return type(rec).from_parts(
-        Snapshot.of(known),
-        retrieve=retrievers,
-        rank=ranker,
-        rules=rec.rules,
-        fallback=rec.fallback,
-        candidates=rec.candidates,
-        name=rec.name,
-        metrics={},
+    # a ranker kept for predictions learns from as many candidates as one that orders the lists
+    return rec.with_parts(
+        snapshot=Snapshot.of(known), retrieve=retrievers, rank=ranker, rank_lists=True
     )
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import polars as pl
 
 from shortlist.data.interactions import Interactions
-from shortlist.data.snapshot import Snapshot
 from shortlist.data.vocabulary import same_kind
 from shortlist.errors import ConfigError
 from shortlist.recommender.bundle import save
@@ -123,8 +122,10 @@ def refresh(
     say("fitting on all rows")
     made = _fitted(base, rows)
     verdict = "published unjudged" if found is None else found.verdict
-    made = _with_snapshot(made, replace(made.snapshot, positive=_condition(running, rows)))
-    made.metrics = {"refresh": {"from": running.version, "rows": len(rows), "verdict": verdict}}
+    made = made.with_parts(
+        snapshot=replace(made.snapshot, positive=_condition(running, rows)),
+        metrics={"refresh": {"from": running.version, "rows": len(rows), "verdict": verdict}},
+    )
     made.events_through = last
     with alone_in(path):
         version = save(made, path).name
@@ -136,7 +137,7 @@ def refresh(
 def _judged(base: Recommender, earlier: pl.DataFrame, held: pl.DataFrame, *, seed: int) -> Gate:
     snapshot = base.snapshot
     new = _fitted(base, earlier)
-    told = _with_snapshot(base, snapshot)
+    told = base.with_parts()  # a copy: it is told of more
     if len(earlier):
         told.update(
             Interactions(_taken_back(earlier), snapshot.catalogue, snapshot.users, _LIKED)
@@ -215,21 +216,4 @@ def _condition(running: Running, rows: pl.DataFrame) -> str | None:
 
 
 def _as_liked(recommender: Recommender) -> Recommender:
-    return _with_snapshot(recommender, replace(recommender.snapshot, positive=_LIKED))
-
-
-def _with_snapshot(recommender: Recommender, snapshot: Snapshot) -> Recommender:
-    return Recommender.from_parts(
-        snapshot,
-        retrieve=recommender.retrievers,
-        rank=recommender.rank,
-        rules=recommender.rules,
-        fallback=recommender.fallback,
-        candidates=recommender.candidates,
-        name=recommender.name,
-        metrics=recommender.metrics,
-        rank_lists=recommender.rank_lists,
-        rerank=recommender.rerankers,
-        explore=recommender.explore,
-        growth=recommender.growth,
-    )
+    return recommender.with_parts(snapshot=replace(recommender.snapshot, positive=_LIKED))
