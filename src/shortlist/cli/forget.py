@@ -26,11 +26,9 @@ def forget(
     similarities, counts) stays until the next training.
     """
     import shortlist as sl
-    from shortlist.serving.cleaning import alone_in
 
     events = None if state is None else _out_of_events(state, user)
-    with alone_in(bundle):
-        renamed = sl.forget(bundle, user)
+    renamed = sl.forget(bundle, user)
     if json:
         told = {"bundle": str(bundle), "users": user, "versions": renamed}
         as_json(told if events is None else {**told, "events": events})

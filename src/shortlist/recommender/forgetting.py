@@ -19,6 +19,7 @@ from shortlist.data.states import Part, without_users
 from shortlist.data.vocabulary import UserOrItemId, Vocabulary, id_series
 from shortlist.errors import BundleError
 from shortlist.recommender.bundle import load, save
+from shortlist.recommender.locking import alone_in
 from shortlist.recommender.publishing import point_at, pointed_at, versions
 
 if TYPE_CHECKING:
@@ -108,6 +109,11 @@ def forget_by(path: Path, whom: Callable[[str], Set[str]]) -> dict[str, str]:
     Raises:
         BundleError: as for :func:`forget`.
     """
+    with alone_in(path):
+        return _written_anew(path, whom)
+
+
+def _written_anew(path: Path, whom: Callable[[str], Set[str]]) -> dict[str, str]:
     held = versions(path)
     found = {name: whom(name) for name in held}
     first = next((n for n, name in enumerate(held) if found[name]), len(held))

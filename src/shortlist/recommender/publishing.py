@@ -1,4 +1,7 @@
-"""Publishing: a new version of a folder appears whole, or nothing of it stays behind."""
+"""Publishing: a new version of a folder appears whole, or nothing of it stays behind.
+
+Whoever writes is alone in the bundle (:mod:`shortlist.recommender.locking`); readers never wait.
+"""
 
 import contextlib
 import hashlib
@@ -13,6 +16,7 @@ from pathlib import Path
 from shortlist.data.protocols import Json
 from shortlist.errors import BundleError, ConfigError, NoEarlierVersion
 from shortlist.recommender.files import RESTORE, flush_folder, write_file
+from shortlist.recommender.locking import alone_in
 
 VERSION = re.compile(r"\d{4,}")
 _OURS = {"CURRENT", "versions"}
@@ -72,8 +76,8 @@ def point_at(path: Path, version: str) -> None:
         BundleError: it is not there, or CURRENT cannot be written; it is then as it was.
     """
     try:
-        manifest = (path / "versions" / version / "manifest.json").read_bytes()
-        with _undone_unless_published() as made:
+        with _publication(path) as made:
+            manifest = (path / "versions" / version / "manifest.json").read_bytes()
             _name_it(path, version, manifest, made)
     except OSError as error:
         msg = f"cannot make version {version!r} the current one of {path}: {error}"
@@ -97,11 +101,12 @@ def remove_old(path: Path, keep: int) -> list[str]:
     if keep < 1:
         msg = f"keep must be at least 1; got {keep}"
         raise ConfigError(msg)
-    current = pointed_at(path)[0]
-    old = [one for one in versions(path)[:-keep] if one != current]
     try:
-        for one in old:
-            shutil.rmtree(path / "versions" / one)
+        with alone_in(path):
+            current = pointed_at(path)[0]
+            old = [one for one in versions(path)[:-keep] if one != current]
+            for one in old:
+                shutil.rmtree(path / "versions" / one)
     except OSError as error:
         msg = f"an old version of {path} cannot be removed: {error}"
         raise BundleError(msg) from error
@@ -130,8 +135,8 @@ def publish(
         BundleError: the folder holds something else, or cannot be written; nothing is left behind.
     """
     try:
-        _insist_ours(path)
-        with _undone_unless_published() as made:
+        with _publication(path, make=True) as made:
+            _insist_ours(path)
             final, manifest = _written(path, contents, manifest_of, made)
             if current:
                 _name_it(path, final.name, manifest, made)
@@ -149,9 +154,7 @@ def _written(
     made: "_Made",
 ) -> tuple[Path, bytes]:
     versions = path / "versions"
-    for folder in reversed([one for one in (versions, *versions.parents) if not one.exists()]):
-        folder.mkdir(exist_ok=True)
-        made.folders.append(folder)
+    made.make(versions)
     draft = made.version = versions / f".draft-{uuid.uuid4().hex}"
     draft.mkdir()
     folders = {(draft / name).parent for name in contents} - {draft}
@@ -195,17 +198,18 @@ def roll_back(path: Path, version: str | None = None) -> str:
         NoEarlierVersion: none is before the current one, and none was named.
         BundleError: there is no such version, or CURRENT cannot be written.
     """
-    held, current = versions(path), pointed_at(path)[0]
-    if version is None:
-        version = next((one for one in reversed(held) if int(one) < int(current)), None)
+    with alone_in(path):
+        held, current = versions(path), pointed_at(path)[0]
         if version is None:
-            msg = f"{path} has no version before the current one, {current}: there is nothing to go back to. It has {held}; name one of them to go to it"
-            raise NoEarlierVersion(msg)
-    if version not in held:
-        msg = f"{path} has no version {version} to go back to; it has {held}, and {current} is the current one"
-        raise BundleError(msg)
-    point_at(path, version)
-    return version
+            version = next((one for one in reversed(held) if int(one) < int(current)), None)
+            if version is None:
+                msg = f"{path} has no version before the current one, {current}: there is nothing to go back to. It has {held}; name one of them to go to it"
+                raise NoEarlierVersion(msg)
+        if version not in held:
+            msg = f"{path} has no version {version} to go back to; it has {held}, and {current} is the current one"
+            raise BundleError(msg)
+        point_at(path, version)
+        return version
 
 
 @dataclass
@@ -217,22 +221,35 @@ class _Made:
     pointer: Path | None = None
     published: bool = False
 
+    def make(self, folder: Path) -> None:
+        for one in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+            one.mkdir(exist_ok=True)
+            self.folders.append(one)
+
+    def undo(self) -> None:
+        if self.pointer is not None:
+            with contextlib.suppress(OSError):
+                self.pointer.unlink(missing_ok=True)
+        if self.version is not None:
+            shutil.rmtree(self.version, ignore_errors=True)
+        for folder in reversed(self.folders):
+            with contextlib.suppress(OSError):  # others have put something there: it stays
+                folder.rmdir()
+
 
 @contextlib.contextmanager
-def _undone_unless_published() -> Iterator[_Made]:
+def _publication(path: Path, *, make: bool = False) -> Iterator[_Made]:
+    # alone in the bundle, also while what was not published is taken away again
     made = _Made()
-    try:
-        yield made
-    finally:
-        if not made.published:
-            if made.pointer is not None:
-                with contextlib.suppress(OSError):
-                    made.pointer.unlink(missing_ok=True)
-            if made.version is not None:
-                shutil.rmtree(made.version, ignore_errors=True)
-            for folder in reversed(made.folders):
-                with contextlib.suppress(OSError):  # others have put something there: it stays
-                    folder.rmdir()
+    with contextlib.ExitStack() as alone:
+        try:
+            if make:
+                made.make(path)
+            alone.enter_context(alone_in(path))
+            yield made
+        finally:
+            if not made.published:
+                made.undo()
 
 
 def _insist_ours(path: Path) -> None:

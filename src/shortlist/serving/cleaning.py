@@ -8,43 +8,16 @@ what the person did after coming back; any other version must not hold the id.
 import asyncio
 import contextlib
 import json
-import os
 import shutil
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from shortlist.errors import BundleError
-
-if sys.platform != "win32":
-    import fcntl
-
+from shortlist.recommender.locking import alone_in
 
 _DRAFT_SECONDS = 3600  # nobody takes so long to write one
-
-
-@contextlib.contextmanager
-def alone_in(path: Path) -> Iterator[None]:
-    """Wait until no other process publishes in a bundle or cleans it.
-
-    Args:
-        path: the bundle's folder.
-
-    Yields:
-        Nothing.
-    """
-    # Windows has no such lock: there, one process at a time
-    if sys.platform == "win32" or not path.is_dir():
-        yield
-        return
-    held = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(held)
 
 
 def clean(

@@ -18,7 +18,7 @@ from shortlist.recommender.bundle import save
 from shortlist.recommender.publishing import remove_old
 from shortlist.recommender.recommender import Recommender
 from shortlist.selection.gating import Gate, gate
-from shortlist.serving.cleaning import alone_in, clean
+from shortlist.serving.cleaning import clean
 from shortlist.serving.events import Kept, Store
 from shortlist.serving.opening import open_running
 from shortlist.serving.running import Running
@@ -127,10 +127,9 @@ def refresh(
         metrics={"refresh": {"from": running.version, "rows": len(rows), "verdict": verdict}},
     )
     made.events_through = last
-    with alone_in(path):
-        version = save(made, path).name
-        if keep is not None:
-            remove_old(path, keep)
+    version = save(made, path).name
+    if keep is not None:
+        remove_old(path, keep)
     return Refreshed(*counts, found, version, False, verdict)
 
 
