@@ -25,10 +25,15 @@ lint: .venv/ready
 	.venv/bin/lint-imports
 	.venv/bin/codespell
 
+# what the service does with anything it is sent; about five minutes
+fuzz: .venv/ready
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[fuzz]"
+	$(PY) benchmarks/fuzzing.py
+
 bench: .venv/ready
 	$(PY) benchmarks/run.py $(if $(DATA),--data $(DATA))
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
 
-.PHONY: install install-heavy demo test lint bench clean
+.PHONY: install install-heavy demo test lint fuzz bench clean

@@ -26,6 +26,7 @@ SCRIPTS = (
     "litert",
     "serving",
     "serving_soak",
+    "fuzzing",
 )
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import shortlist as sl
@@ -110,6 +111,42 @@ def test_a_shadow_is_compared_and_seen_by_nobody(
     assert "shortlist_shadow_agreement_count 20" in text
     assert f"shortlist_shadow_agreement_sum {sum(overlaps):.6f}" in text
     assert 'arm="shadow"' not in text
+
+
+def test_the_champions_scale_decides_and_a_shorter_one_takes_its_nearest_end(
+    serving: Callable[..., Client],
+    world: sl.Interactions,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    champion = serving()
+    assert champion.service.running.scale == (1.0, 5.0)
+    some = world.table.filter(pl.col("rating").is_between(2, 4))
+    short = sl.Interactions(some, world.catalogue, world.users, world.positive)
+    sl.Recommender(retrieve=[sl.retrieval.EASE()]).fit(short).save(tmp_path / "short")
+    client = serving(challenger=str(tmp_path / "short"), share=1.0)
+    assert (
+        '"event":"scales_differ","level":"warning","arm":"challenger"'
+        in capsys.readouterr().err
+    )
+
+    def told(item: str, rating: float) -> dict[str, object]:
+        return {
+            "event": "rating",
+            "user_id": "new",
+            "item_id": item,
+            "rating": rating,
+            "timestamp": 1,
+        }
+
+    assert client.ask("POST", "/events", {"events": [told("i1", 6.0)]}).status == 422
+    client.post("/events", {"events": [told("i1", 5.0), told("i2", 1.0), told("i3", 3.0)]})
+    arms, overlay = client.service.arms.runnings, client.service.overlay
+    for arm, ratings in (("champion", [5.0, 1.0, 3.0]), ("challenger", [4.0, 2.0, 3.0])):
+        asker = overlay.asker(arms[arm], "new")  # type: ignore[index]
+        assert asker.ratings is not None
+        assert asker.ratings.tolist() == ratings
+        assert asker.liked.tolist() == [True, False, True]  # rating >= 3
 
 
 def test_a_share_over_one_is_refused() -> None:

@@ -92,6 +92,19 @@ def test_a_dismissal_takes_back_what_was_liked_before_it_and_nothing_after(
     assert [one["liked"] for one in now if one["item_id"] == mine] == [True, False, False]
 
 
+def test_a_dismissal_in_the_second_of_the_bundles_own_row_counts(client: Client) -> None:
+    history = client.get("/users/u3/history")["history"]
+    mine = next(one for one in history if one["liked"])
+    same = {"user_id": "u3", "item_id": mine["item_id"], "timestamp": mine["timestamp"]}
+    client.post("/events", {"events": [{**same, "event": "watch"}]})  # that row again: known
+    assert client.get("/users/u3/history")["total"] == len(history)
+    client.post("/events", {"events": [{**same, "event": "dismiss"}]})
+    now = client.get("/users/u3/history")
+    assert now["total"] == len(history) + 1
+    told = [one["liked"] for one in now["history"] if one["item_id"] == mine["item_id"]]
+    assert told == [False, False]
+
+
 def test_who_liked_and_dismissed_is_answered_as_who_only_dismissed(
     serving: Callable[..., Client], world: sl.Interactions, tmp_path: Path
 ) -> None:

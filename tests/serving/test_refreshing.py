@@ -90,6 +90,24 @@ def test_what_predicts_them_worse_is_not_published_unless_forced(
     assert main(["refresh", str(paired), "--state", str(paired)]) == 2
 
 
+def test_a_dismissal_in_the_second_of_its_like_is_learned_from_once(
+    paired: Path, store: SqliteStore
+) -> None:
+    # ab0 takes a in second 0, cd0 takes c in second 40: see the fixture
+    store.append([Kept("back", "ab0", "a", "dismiss", 0)])
+    store.append([Kept("too", "cd0", "c", "watch", 40)])
+    made = refresh(paired, store, force=True)
+    assert (made.events, made.repeated, made.version) == (2, 1, "0002")
+    rows = sl.load(paired).snapshot.interactions().table
+    mine = rows.filter(pl.col("user_id") == "ab0", pl.col("item_id") == "a")
+    assert mine["liked"].to_list() == [False, False]
+    # under another store the same dismissal is told again: it is there already
+    manifest = next(paired.glob("versions/0002/manifest.json"))
+    assert json.loads(manifest.read_bytes())["events_through"] == 2
+    store.append([Kept("again", "ab0", "a", "dismiss", 0)])
+    assert refresh(paired, store, force=True).repeated == 1
+
+
 def test_too_few_rows_are_waited_for(paired: Path, store: SqliteStore) -> None:
     store.append(watched([("new", "a")], 1000))
     made = refresh(paired, store)

@@ -71,7 +71,9 @@ def test_without_a_key_only_the_names_of_loopback_are_answered(client: Client) -
 def test_a_form_of_another_page_is_refused(client: Client) -> None:
     told = client.ask("POST", "/events", {}, headers={"content-type": "text/plain"})
     assert (told.status, told.json["error"]["code"]) == (415, "not_json")
-    assert client.ask("OPTIONS", "/events", headers={"origin": "http://evil"}).status == 405
+    asked = client.ask("OPTIONS", "/events", headers={"origin": "http://evil"})
+    assert (asked.status, asked.headers["allow"]) == (405, "POST")
+    assert client.ask("OPTIONS", "/users/u1").headers["allow"] == "DELETE"
 
 
 def test_a_page_elsewhere_cannot_make_a_browser_change_anything(client: Client) -> None:

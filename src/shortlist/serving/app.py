@@ -71,7 +71,7 @@ class App:
         method, path, who = scope["method"], "-", None
         try:
             if method == "OPTIONS":
-                response = self._preflight(headers)
+                response = self._preflight(scope, headers)
             else:
                 route, parameters = self._found(scope)
                 path = route.path
@@ -111,9 +111,8 @@ class App:
             )
 
     def _found(self, scope: Mapping[str, Any]) -> tuple[Route, Mapping[str, str]]:
-        raw = scope.get("raw_path") or scope["path"].encode()
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        return self._router.find(method, raw.decode("latin-1"))
+        return self._router.find(method, _raw_path(scope))
 
     async def _handled(
         self,
@@ -149,10 +148,11 @@ class App:
         except TimeoutError:
             raise Refused(408, "body_timeout", "the body did not come in time") from None
 
-    def _preflight(self, headers: Mapping[bytes, bytes]) -> Response:
+    def _preflight(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> Response:
         if headers.get(b"origin") not in self._origins:
             words = "other pages may not ask this service"
-            raise Refused(405, "method_not_allowed", words, allow="GET, POST, DELETE")
+            allow = self._router.methods(_raw_path(scope))
+            raise Refused(405, "method_not_allowed", words, allow=allow)
         return Response(
             status=204,
             headers=[
@@ -217,6 +217,11 @@ def _insist_on_kind(route: Route, headers: Mapping[bytes, bytes]) -> None:
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if kind != JSON.encode():
         raise Refused(415, "not_json", "send the body as content-type: application/json")
+
+
+def _raw_path(scope: Mapping[str, Any]) -> str:
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return raw.decode("latin-1")
 
 
 def _refusal(refused: Refused, request_id: str, path: str) -> Response:

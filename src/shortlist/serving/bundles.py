@@ -54,6 +54,7 @@ class Bundles:
         )
         for running in self.arms.runnings.values():
             _go_on_after(store, running)
+            _tell_scale(running, self.arms.champion)
         last, self._items = store.marks()
         self.overlay = Overlay(store.hash_of, store.forgotten())
         self.overlay.follow(store.events_after(self.arms.through), last)
@@ -167,6 +168,7 @@ class Bundles:
             )
             self.overlay.replace(events, last)
         self.arms = after
+        _tell_scale(made, after.champion)
         # once the batch under way and our callers have let go of the old one
         loop = asyncio.get_running_loop()
         loop.call_later(_LET_GO_SECONDS, loop.run_in_executor, None, give_back)
@@ -266,6 +268,17 @@ def _go_on_after(store: Store, running: Running) -> None:
     # events that stand below what a bundle was trained on would be taken as learned from
     if store.go_on_after(running.through):
         logs.say("state_behind", level="warning", arm=running.arm, through=running.through)
+
+
+def _tell_scale(running: Running, champion: Running) -> None:
+    if running.scale is not None and running.scale != (champion.scale or running.scale):
+        logs.say(
+            "scales_differ",
+            level="warning",
+            arm=running.arm,
+            scale=running.scale,
+            champion=champion.scale,
+        )
 
 
 def _news(store: Store, after: int, known: int) -> _News | None:

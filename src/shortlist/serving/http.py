@@ -181,20 +181,26 @@ class Router:
         route = self._plain.get((method, raw_path))
         if route is not None:
             return route, {}
-        found = [
-            (one, match)
-            for pattern, one in self._patterns
-            if (match := pattern.fullmatch(raw_path))
-        ]
-        for one, match in found:
-            if one.method == method:
+        for pattern, one in self._patterns:
+            if one.method == method and (match := pattern.fullmatch(raw_path)):
                 return one, {name: unquote(text) for name, text in match.groupdict().items()}
-        methods = {one.method for one, _ in found}
-        methods |= {one for one, path in self._plain if path == raw_path}
-        if methods:
-            words, allow = "this path answers another method", ", ".join(sorted(methods))
-            raise Refused(405, "method_not_allowed", words, allow=allow)
+        if methods := self.methods(raw_path):
+            words = "this path answers another method"
+            raise Refused(405, "method_not_allowed", words, allow=methods)
         raise Refused(404, "not_found", "there is no such path; /openapi.json lists them")
+
+    def methods(self, raw_path: str) -> str:
+        """The methods that a path answers.
+
+        Args:
+            raw_path: as it came, with percent signs.
+
+        Returns:
+            Their names with commas; empty where there is no such path.
+        """
+        found = {one for one, path in self._plain if path == raw_path}
+        found |= {one.method for pattern, one in self._patterns if pattern.fullmatch(raw_path)}
+        return ", ".join(sorted(found))
 
 
 def ok(answer: Any, status: int = 200) -> Response:

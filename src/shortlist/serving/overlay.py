@@ -200,13 +200,9 @@ def _of_bundle(running: Running, row: int) -> Asker:
 
 
 def _joined(running: Running, before: Asker, live: list[Kept]) -> Asker:
-    known = running.snapshot.item_vocabulary
-    there = set()
-    if before.times is not None:  # an event that the bundle was trained on counts once
-        there = set(zip(before.rows.tolist(), before.times.tolist(), strict=True))
-    found = [(known.row(one.item_id), one) for one in live]
-    new = [(row, one) for row, one in found if row >= 0 and (row, one.timestamp) not in there]
-    liked = [running.liked(one.event, one.rating) for _, one in new]
+    new = _news(running, before, live)
+    stars = [running.nearest(one.rating) for _, one in new]
+    liked = [running.liked(one.event, star) for star, (_, one) in zip(stars, new, strict=True)]
     rows = np.concatenate([before.rows, np.array([row for row, _ in new], np.int32)])
     likes = np.concatenate([before.liked, np.array(liked, bool)])
     if before.times is None:
@@ -229,11 +225,32 @@ def _joined(running: Running, before: Asker, live: list[Kept]) -> Asker:
     if before.ratings is not None:
         means = running.mean_ratings
         given = [
-            means[0 if like else 1] if one.rating is None else one.rating
-            for like, (_, one) in zip(liked, new, strict=True)
+            means[0 if like else 1] if star is None else star
+            for like, star in zip(liked, stars, strict=True)
         ]
         ratings = np.concatenate([before.ratings, np.array(given, np.float32)])[order]
     return Asker(before.user_row, rows, likes, times, ratings)
+
+
+def _news(running: Running, before: Asker, live: list[Kept]) -> list[tuple[int, Kept]]:
+    # events with their item's row; one that the bundle was trained on counts once, and a dismissal
+    # was that only where the bundle's row of that second is not liked
+    there: set[tuple[int, int]] = set()
+    disliked: set[tuple[int, int]] = set()
+    if before.times is not None:
+        keys = zip(before.rows.tolist(), before.times.tolist(), strict=True)
+        for key, like in zip(keys, before.liked.tolist(), strict=True):
+            there.add(key)
+            if not like:
+                disliked.add(key)
+    known = running.snapshot.item_vocabulary
+    found = [(known.row(one.item_id), one) for one in live]
+    return [
+        (row, one)
+        for row, one in found
+        if row >= 0
+        and (row, one.timestamp) not in (disliked if one.event == "dismiss" else there)
+    ]
 
 
 def _taken_back(rows: NDArray[np.int32], dismissed: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -197,12 +197,19 @@ def _rows_of(running: Running, events: Sequence[Kept]) -> tuple[pl.DataFrame, in
     rows = pl.DataFrame(columns).sort("timestamp", maintain_order=True)
     fresh = rows
     if "timestamp" in before.columns:
+        # as in the live answers: a dismissal was trained on only where the row is not liked
         there = before.select(
-            pl.col("user_id", "item_id").cast(pl.String), "timestamp"
-        ).unique()
-        fresh = rows.join(
-            there, on=["user_id", "item_id", "timestamp"], how="anti", maintain_order="left"
+            pl.col("user_id", "item_id").cast(pl.String),
+            "timestamp",
+            known_liked=pl.col("liked") if "liked" in before.columns else pl.lit(value=True),
         )
+        there = there.group_by("user_id", "item_id", "timestamp").agg(
+            pl.col("known_liked").all()
+        )
+        same = ["user_id", "item_id", "timestamp"]
+        found = rows.join(there, on=same, how="left", maintain_order="left")
+        known_row = pl.col("known_liked").is_not_null()
+        fresh = found.filter(~known_row | (pl.col("dismissed") & pl.col("known_liked")))
     kept = ["user_id", "item_id", "liked", "dismissed"]
     kept += [name for name in ("timestamp", "rating", "weight") if name in before.columns]
     return fresh.select(kept), len(events) - len(known), len(rows) - len(fresh)

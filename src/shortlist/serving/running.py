@@ -115,6 +115,20 @@ class Running:
         lowest, highest = self.scale
         return lowest <= float(np.float32(rating)) <= highest  # the bundle's are float32
 
+    def nearest(self, rating: float | None) -> float | None:
+        """A rating on the bundle's scale: the champion's scale decides what is kept, and another arm's may be shorter.
+
+        Args:
+            rating: None for none.
+
+        Returns:
+            The rating, or the end of the scale that is next to it; None for none.
+        """
+        if rating is None or self.scale is None:
+            return rating
+        lowest, highest = self.scale
+        return min(max(rating, lowest), highest)
+
     def row(self, item: str | int) -> int:
         """Find an item by id, or by a title that only one item has.
 

@@ -165,4 +165,5 @@ def _log_as_json() -> None:
     for name in ("uvicorn", "uvicorn.error", "shortlist"):
         logging.getLogger(name).setLevel(logging.WARNING)
         logging.getLogger(name).propagate = True
+        logging.getLogger(name).handlers = []  # the command's notes are no JSON
     root.handlers = [logs.ToJson(logging.WARNING)]

@@ -6,7 +6,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _HEAD = b"HTTP/1.1 "
-_HEAD_SECONDS = 10.0  # for the first head of a connection
+HEAD_SECONDS = 10.0  # for a head to come, from the connection or from its first byte on
 
 
 class OneWrite:
@@ -59,9 +59,35 @@ class Protocol(HttpToolsProtocol):
             transport: of the connection.
         """
         super().connection_made(OneWrite(transport))  # type: ignore[arg-type]
-        asyncio.get_running_loop().call_later(_HEAD_SECONDS, self._hang_up_on_silence)
+        self._look_later()
 
-    def _hang_up_on_silence(self) -> None:
-        # uvicorn waits for the first head for ever: a few thousand silent callers would be enough
-        if self.cycle is None:
-            self.transport.close()  # type: ignore[unreachable]
+    def data_received(self, data: bytes) -> None:
+        """Read on.
+
+        Args:
+            data: bytes.
+        """
+        super().data_received(data)
+        if not self._looking and self._waits_for_head():
+            self._look_later()
+
+    def _waits_for_head(self) -> bool:
+        if self.timeout_keep_alive_task is not None:  # nothing of it is here, and uvicorn looks
+            return False
+        return self._nothing_under_way() or "method" not in self.scope
+
+    def _nothing_under_way(self) -> bool:
+        cycle: Any = self.cycle  # None before the first head
+        return cycle is None or bool(cycle.response_complete)
+
+    def _look_later(self) -> None:
+        self._looking = True
+        asyncio.get_running_loop().call_later(HEAD_SECONDS, self._look, self.cycle)
+
+    def _look(self, before: object) -> None:
+        # uvicorn waits for a head for ever: a few thousand slow callers would be enough
+        self._looking = False
+        if self.cycle is before and self._nothing_under_way():
+            self.transport.close()
+        elif self._waits_for_head():
+            self._look_later()
