@@ -9,7 +9,7 @@ import polars as pl
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shortlist.data.ragged import binary_matrix
+from shortlist.data.ragged import binary_matrix, lines_of
 from shortlist.errors import ShapeError
 
 LIGHTEST = 1e-4  # what weighs less, of a history that is forgotten step by step, is left out
@@ -147,9 +147,8 @@ class Queries:
         """
         weights = self.recency(decay)
         at = np.flatnonzero(weights)
-        matrix = sp.csr_array(
-            (weights[at], (self.askers[at], self.history_rows[at])), shape=(len(self), n_items)
-        )
+        offsets = np.searchsorted(at, self.offsets).astype(np.int32)
+        matrix = lines_of(weights[at], self.history_rows[at], offsets, (len(self), n_items))
         matrix.sort_indices()
         return matrix
 

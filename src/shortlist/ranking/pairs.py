@@ -252,10 +252,10 @@ class PairFeatures:
     ) -> int:
         liked = queries.history_liked
         counts = np.maximum(queries.liked_counts, 1).astype(np.float32)
-        offsets = np.concatenate([[0], np.cumsum(queries.liked_counts)])
-        ones = np.ones(int(offsets[-1]), np.float32)
+        offsets = np.append(0, np.cumsum(queries.liked_counts)).astype(np.int32)
+        ones = np.ones(offsets[-1], np.float32)
         shape = (len(queries), len(self.items))
-        held = sp.csr_array((ones, queries.history_rows[liked], offsets), shape=shape)
+        held = lines_of(ones, queries.history_rows[liked], offsets, shape)
         for lines in self.tags:
             mix = (held @ lines) / counts[:, None]  # (n, t)
             total = np.zeros(rows.shape, np.float32)

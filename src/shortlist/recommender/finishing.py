@@ -146,8 +146,10 @@ def _first(found: Answer, top: TopK, propensity: NDArray[np.float64] | None, k: 
 
 
 def _wide(array: NDArray[Any], k: int, filler: float) -> NDArray[Any]:
-    lacking = max(0, k - array.shape[1])
-    return np.pad(array[:, :k], ((0, 0), (0, lacking)), constant_values=filler)
+    if array.shape[1] >= k:
+        return array[:, :k]
+    lacking = np.full((len(array), k - array.shape[1]), filler, array.dtype)
+    return np.concatenate([array, lacking], axis=1)
 
 
 def _scores_of(top: TopK, rows: NDArray[np.int32]) -> NDArray[np.float32]:
