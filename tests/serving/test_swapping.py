@@ -98,10 +98,12 @@ def test_a_bundle_that_was_trained_on_events_is_not_told_them_twice(
 def test_a_replaced_bundle_is_let_go(
     client: Client, fitted: sl.Recommender, bundle: Path
 ) -> None:
-    client.post("/recommend", {"user_id": "u3"})
+    event = {"event": "watch", "user_id": "u3", "item_id": "i4"}
+    client.post("/events", {"events": [event]})
+    client.post("/recommend", {"user_id": "u3"})  # and does not ask again
     before = weakref.ref(client.service.running.recommender)
     fitted.save(bundle)
     client.ask("POST", "/admin/reload")
-    client.post("/recommend", {"user_id": "u3"})
+    client.post("/recommend", {"user_id": "u4"})
     gc.collect()
     assert before() is None

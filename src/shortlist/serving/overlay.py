@@ -6,6 +6,7 @@ It is made of the store's events alone, so a restart or another bundle makes it 
 from collections.abc import Callable, Iterable, Mapping
 from sys import intern
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,11 @@ class Asker(NamedTuple):
     ratings: NDArray[np.float32] | None
 
 
+_Askers = dict[
+    str, tuple[list[Kept], int, Asker]
+]  # with the events, and how many, it is made of
+
+
 class Overlay:
     """Live events by user.
 
@@ -46,7 +52,8 @@ class Overlay:
     ) -> None:
         self._hash_of, self._forgotten = hash_of, dict(forgotten or {})
         self._events: dict[str, list[Kept]] = {}
-        self._askers: dict[str, tuple[Running, list[Kept], int, Asker]] = {}
+        # a bundle that was replaced must not be held by those who have not asked since
+        self._askers: WeakKeyDictionary[Running, _Askers] = WeakKeyDictionary()
         self._ahead: set[int] = set()  # places taken in that lie after those followed
         self.followed = 0
         self.latest = 0
@@ -89,7 +96,8 @@ class Overlay:
             left = [one for one in self._events[user_id] if one.seq > seq]
             if len(left) < len(self._events[user_id]):
                 self._events[user_id] = left
-                self._askers.pop(user_id, None)
+                for askers in list(self._askers.values()):
+                    askers.pop(user_id, None)
             if not left:
                 self._events.pop(user_id)
 
@@ -107,7 +115,8 @@ class Overlay:
             self.latest = max(self.latest, one.timestamp)
             if one.seq > last:
                 ahead.add(one.seq)
-        self._events, self._askers, self.followed, self._ahead = made, {}, last, ahead
+        self._events, self.followed, self._ahead = made, last, ahead
+        self._askers = WeakKeyDictionary()
 
     def events_of(self, user_id: str) -> list[Kept]:
         """A user's live events.
@@ -158,12 +167,13 @@ class Overlay:
         live = self._events.get(user_id)
         if not live:
             return _of_bundle(running, self.user_row(running, user_id))
-        count, held = len(live), self._askers.get(user_id)
-        if held and held[0] is running and held[1] is live and held[2] == count:
-            return held[3]
+        askers = self._askers.setdefault(running, {})
+        count, held = len(live), askers.get(user_id)
+        if held and held[0] is live and held[1] == count:
+            return held[2]
         before = _of_bundle(running, self.user_row(running, user_id))
         made = _joined(running, before, [e for e in live[:count] if e.seq > running.through])
-        self._askers[user_id] = (running, live, count, made)
+        askers[user_id] = (live, count, made)
         return made
 
 
