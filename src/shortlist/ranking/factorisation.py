@@ -63,6 +63,7 @@ class Factorisation:
     """
 
     name: ClassVar[str] = "factorisation"
+    welcome_context: ClassVar[tuple[str, ...]] = ("timestamp",)  # counts where it is given
 
     dim: int = 16
     user: Sequence[Declared] = ()

@@ -19,6 +19,7 @@ from shortlist.data.protocols import (
 )
 from shortlist.data.snapshot import Snapshot
 from shortlist.errors import ConfigError, NotReadyError
+from shortlist.recommender.context import judged_context
 from shortlist.recommender.growing import refits_at_once
 from shortlist.recommender.grown import GrownListRanker, GrownRanker, GrownRetriever
 from shortlist.recommender.growth import Growth
@@ -184,8 +185,7 @@ class Joined:
     @property
     def context_columns(self) -> tuple[str, ...]:
         """Columns known at the time of asking that a part reads."""
-        read = [one for part in self.parts for one in getattr(part, "context", ())]
-        return tuple(sorted({one if isinstance(one, str) else one.column for one in read}))
+        return judged_context(self.parts)
 
     def settled(self) -> Self:
         """An unfitted copy with everything that validation chose written into its settings.

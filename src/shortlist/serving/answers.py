@@ -1,5 +1,6 @@
 """Routes that ask the recommender."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -7,17 +8,13 @@ import numpy as np
 from shortlist.errors import LikenessError, NotReadyError, ShortlistError
 from shortlist.serving import wire
 from shortlist.serving.asking import Question, Reply, queries_of
-from shortlist.serving.http import Parameter, Request, Response, Route, ok
+from shortlist.serving.http import Request, Response, Route, ok
 from shortlist.serving.overlay import guest
 from shortlist.serving.refusals import Refused, UnknownItem
 from shortlist.serving.service import Service
 
 if TYPE_CHECKING:
     import polars as pl
-
-
-_PAGE = Parameter("limit", {"type": "integer", "minimum": 1, "maximum": 1000})
-_SEARCH = Parameter("search", {"type": "string", "minLength": 1, "maxLength": 500}, True)
 
 
 class Answers:
@@ -59,6 +56,10 @@ class Answers:
             A Shortlist.
         """
         _insist_one_asker(asked.user_id, asked.history, asked.about)
+        if asked.context:
+            _insist_known("context", asked.context, self._service.arms.context_columns)
+        if asked.about:
+            _insist_known("about", asked.about, self._service.running.about_columns)
         reply = await self._service.recommend(
             Question(
                 user_id=asked.user_id,
@@ -221,6 +222,8 @@ class Answers:
             Ranked.
         """
         _insist_one_asker(asked.user_id, asked.history, None)
+        if asked.context:
+            _insist_known("context", asked.context, self._service.arms.context_columns)
         reply = await self._service.recommend(
             Question(
                 user_id=asked.user_id,
@@ -253,6 +256,13 @@ def _insist_one_asker(user_id: object, history: object, about: object) -> None:
             "invalid_request",
             "say who is asking: either user_id, or, for a guest, history or about",
         )
+
+
+def _insist_known(name: str, given: Mapping[str, object], columns: Sequence[str]) -> None:
+    if not given.keys() <= set(columns):
+        reads = f"the columns {', '.join(columns)}, and no other" if columns else "no column"
+        words = f"{name} has a column that is not read; this bundle reads {reads}"
+        raise Refused(422, "unknown_column", words)
 
 
 def _places(reply: Reply, *, attributes: bool) -> list[wire.Place]:

@@ -9,7 +9,16 @@ from typing import Any
 
 from shortlist.serving import binary, logs, page, wire
 from shortlist.serving.answers import Answers
-from shortlist.serving.http import JSON, Request, Response, Route, Router, decoded, has_arrived
+from shortlist.serving.http import (
+    JSON,
+    Request,
+    Response,
+    Route,
+    Router,
+    decoded,
+    has_arrived,
+    insist_known_query,
+)
 from shortlist.serving.inference import Inference
 from shortlist.serving.insight import Insight
 from shortlist.serving.keeping import Keeping
@@ -131,11 +140,14 @@ class App:
         if scope["method"] == "POST":
             body = await self._body(headers, receive)
         query = scope["query_string"].decode("latin-1")
+        insist_known_query(route, query)
         rest = b""
         if route.body is InferRequest:
             body, rest = binary.parted(body, headers.get(binary.HEADER))
         request = Request(route, parameters, query, body, request_id, rest)
         if route.body is None:
+            if body.strip() not in {b"", b"{}"}:
+                raise Refused(422, "invalid_request", "this path reads no body; send none")
             return await route.handle(request)
         return await route.handle(request, decoded(route, body))
 

@@ -57,6 +57,12 @@ class Arms:
         """The last event that every arm was trained on."""
         return min(one.through for one in self.runnings.values())
 
+    @property
+    def context_columns(self) -> list[str]:
+        """Columns known at the time of asking that an answer can depend on, whoever asks."""
+        answering = [one for arm, one in self.runnings.items() if arm != "shadow"]
+        return sorted({name for one in answering for name in one.context_columns})
+
     def arm(self, user_id: object) -> Arm:
         """Which arm answers.
 

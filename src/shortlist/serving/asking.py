@@ -252,8 +252,8 @@ def _together(
     )
     if first.user_id is None and running.snapshot.users is not None:
         queries = replace(queries, users=_of_guests(running, group))
-    if first.context is not None:
-        asked = pl.DataFrame({name: [value] for name, value in first.context.items()})
+    if context := _read(first.context, running.context_columns):
+        asked = pl.DataFrame({name: [value] for name, value in context.items()})
         queries = replace(queries, context=asked)
     answer = _finish(running, first).shown(
         running.stages, running.snapshot, queries, width, _eligible(running, group, queries)
@@ -285,9 +285,17 @@ def _together(
 
 
 def _of_guests(running: Running, group: Sequence[_Prepared]) -> pl.DataFrame | None:
-    tables = [running.snapshot.guest(about=one.question.about or {}).users for one in group]
+    tables = [
+        running.snapshot.guest(about=_read(one.question.about, running.about_columns)).users
+        for one in group
+    ]
     there = [table for table in tables if table is not None]
     return pl.concat(there, how="vertical_relaxed") if there else None
+
+
+def _read(given: Mapping[str, object] | None, columns: Sequence[str]) -> Mapping[str, object]:
+    # what another bundle of the service reads is none of this one's
+    return {name: value for name, value in (given or {}).items() if name in columns}
 
 
 def _finish(running: Running, asked: Question) -> Finish:

@@ -50,12 +50,7 @@ class Request:
         """
         if not self.query:
             return None
-        try:
-            given = parse_qsl(self.query, max_num_fields=_PARAMETERS)
-        except ValueError:
-            words = f"a query has at most {_PARAMETERS} parameters"
-            raise Refused(422, "invalid_request", words) from None
-        found = [text for key, text in given if key == name]
+        found = [text for key, text in _pairs(self.query) if key == name]
         if len(found) > 1 or (found and len(found[0]) > 500):
             raise Refused(422, "invalid_request", f"{name} may stand once, in 500 characters")
         return found[0] if found else None
@@ -80,6 +75,33 @@ class Request:
         if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not 1 <= int(text) <= most:
             raise Refused(422, "invalid_request", f"{name} must be a number from 1 to {most}")
         return int(text)
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(query, keep_blank_values=True, max_num_fields=_PARAMETERS)
+    except ValueError:
+        words = f"a query has at most {_PARAMETERS} parameters"
+        raise Refused(422, "invalid_request", words) from None
+
+
+def insist_known_query(route: "Route", query: str) -> None:
+    """Let a query have the parameters of its route, and no other.
+
+    Args:
+        route: that it takes.
+        query: text after the question mark.
+
+    Raises:
+        Refused: it has another one, which would be ignored.
+    """
+    if not query or route.query is None:
+        return
+    names = [one.name for one in route.query]
+    if any(key not in names for key, _ in _pairs(query)):
+        takes = ", ".join(names) if names else "none"
+        words = f"a parameter of the query that is not known; this path takes {takes}"
+        raise Refused(422, "unknown_parameter", words)
 
 
 @dataclass(slots=True)
@@ -126,7 +148,7 @@ class Route:
         scope: that a key must have; None for everybody.
         body: type of the body; None for none.
         answer: type of the answer; None where it is no JSON.
-        query: parameters.
+        query: parameters; None for a page, whose links may carry what they like.
         refuses: codes of HTTP that it may answer, beside those of every route.
         decoder: of the body; made of its type.
     """
@@ -138,7 +160,7 @@ class Route:
     scope: Scope | None = "read"
     body: Any = None
     answer: Any = None
-    query: tuple[Parameter, ...] = ()
+    query: tuple[Parameter, ...] | None = ()
     refuses: tuple[int, ...] = ()
     decoder: Any = None
 

@@ -72,13 +72,13 @@ def _operation(
     route: Route, named: dict[Any, Any], model: str, *, keys: bool
 ) -> dict[str, Any]:
     name = re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").strip("_")
-    codes = {405, 421, *route.refuses}
+    codes = {405, 421, 422, *route.refuses}
     if route.method != "GET":
         codes.add(403)
     if route.body is not None:
-        codes |= {400, 408, 411, 413, 415, 422, 503}
+        codes |= {400, 408, 411, 413, 415, 503}
     if route.query or "{" in route.path:
-        codes |= {404, 422, 503}
+        codes |= {404, 503}
     if route.scope is not None:
         codes |= {401, 403, 429, 503} if keys else {429, 503}
     failure = ProtocolFailure if is_protocol(route.path) else wire.Failure
@@ -118,7 +118,7 @@ def _parameters(route: Route, model: str) -> list[dict[str, Any]]:
     ]
     parameters += [
         {"name": one.name, "in": "query", "required": one.required, "schema": one.schema}
-        for one in route.query
+        for one in route.query or ()
     ]
     if route.body is InferRequest:
         length = {"type": "integer", "minimum": 0}

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from shortlist.data.expression import Expression
 from shortlist.data.snapshot import Snapshot
 from shortlist.errors import ShortlistError
+from shortlist.recommender.context import read_context
 from shortlist.recommender.recommender import Recommender
 from shortlist.recommender.rules import Where
 from shortlist.recommender.stages import Stages
@@ -64,6 +65,18 @@ class Running:
         """The part that puts candidates in order; None where it is the retrievers' own."""
         rank = self.recommender.rank
         return rank.name if rank is not None and self.recommender.rank_lists else None
+
+    @cached_property
+    def context_columns(self) -> tuple[str, ...]:
+        """Columns known at the time of asking that can change a list."""
+        ranker = () if self.stages.rank is None else (self.recommender.rank,)
+        return read_context((*self.recommender.retrievers, *ranker, self.recommender.fallback))
+
+    @cached_property
+    def about_columns(self) -> tuple[str, ...]:
+        """Columns of the users' table, which a guest may bring."""
+        users = self.snapshot.users
+        return () if users is None else tuple(c for c in users.columns if c != "user_id")
 
     @cached_property
     def item_ids(self) -> list[str | int]:

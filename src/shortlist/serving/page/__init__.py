@@ -25,7 +25,8 @@ def routes() -> Iterator[Route]:
         kind = _KINDS.get(file.name.rpartition(".")[2])
         if kind is not None:
             path = _PATHS.get(file.name, f"/page/{file.name}")
-            yield Route("GET", path, _shows(file.read_bytes(), kind), "The page", scope=None)
+            show = _shows(file.read_bytes(), kind)
+            yield Route("GET", path, show, "The page", scope=None, query=None)
 
 
 def _shows(content: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:
