@@ -46,6 +46,21 @@ def test_what_is_judged_is_what_is_shown() -> None:
     )
 
 
+def test_a_request_takes_one_part_or_several_as_the_constructor_does() -> None:
+    rec, diverse = ease(candidates=20), sl.rerank.Diverse(0.7)
+    alone = rec.recommend("u0", k=5, rerank=diverse)
+    assert alone.equals(rec.recommend("u0", k=5, rerank=[diverse]))
+    assert not alone.equals(rec.recommend("u0", k=5))
+    queries, few = rec.snapshot.queries(pl.Series(["u0"])), sl.rules.Allow(("i1", "i2"))
+    one, listed = (rec.answer(queries, 5, rules=rules).top for rules in (few, [few]))
+    np.testing.assert_array_equal(one.rows, listed.rows)
+    assert (one.rows[0] >= 0).sum() <= 2
+    with pytest.raises(ConfigError, match="'diverse' is no re-ranker"):
+        rec.recommend("u0", rerank="diverse")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="'year > 3' is no rule"):
+        rec.answer(queries, 5, rules="year > 3")  # type: ignore[arg-type]
+
+
 def test_a_cap_is_filled_from_beyond_the_candidates() -> None:
     # genres make 6 kinds of first genre; few candidates hold too few of them for the cap
     rec = ease(rerank=sl.rerank.AtMost(1, "year"), candidates=3)

@@ -582,6 +582,7 @@ def test_a_ranker_can_predict_and_leave_the_lists_alone(tmp_path: Path) -> None:
         ({"rank": EASE()}, "is no ranker"),
         ({"rules": ["year > 3"]}, "'year > 3' is no rule"),
         ({"fallback": None}, "None is no retriever"),
+        ({"explore": "epsilon"}, "'epsilon' is no exploration"),
     ],
 )
 def test_parts_that_are_no_parts_are_refused(change: dict[str, Any], message: str) -> None:

@@ -1,21 +1,69 @@
-"""Askers in blocks, with what each may get: how every question enters the stages."""
+"""Who is asking, in blocks, with what each may get: how every question enters the stages."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from shortlist.data.eligible import Eligible
 from shortlist.data.queries import Queries
+from shortlist.data.snapshot import Snapshot
 from shortlist.data.topk import Candidates
-from shortlist.recommender.rules import Rule, Seen
+from shortlist.data.vocabulary import IdColumn, UserOrItemId, id_series
+from shortlist.errors import ConfigError
+from shortlist.recommender.rules import Rule, Seen, listed
 from shortlist.recommender.stages import Stages
 
 if TYPE_CHECKING:
     from shortlist.recommender.joined import Joined
 
 _BLOCK = 1024  # askers at a time
+
+
+def askers(
+    snapshot: Snapshot,
+    user: UserOrItemId | None,
+    users: IdColumn | None,
+    history: Iterable[UserOrItemId] | None,
+    about: Mapping[str, object] | None,
+    context: Mapping[str, object] | None,
+) -> tuple[Queries, pl.Series | None]:
+    """Who is asking: one user, many, or a guest.
+
+    Args:
+        snapshot: knows the users.
+        user: one user's id.
+        users: many ids.
+        history: ids or unique titles that a guest likes, oldest first.
+        about: a guest's own columns.
+        context: columns known at the time of asking.
+
+    Returns:
+        The askers, and their ids; None for a guest.
+
+    Raises:
+        ConfigError: not exactly one of the three is given.
+    """
+    guest = history is not None or about is not None
+    if (user is not None) + (users is not None) + guest != 1:
+        msg = "say who is asking: exactly one of user=, users= and, for a guest, history= or about="
+        raise ConfigError(msg)
+    ids = None
+    if guest:
+        brought = () if history is None else history
+        queries = snapshot.guest(listed("history", brought), about=about)
+    else:
+        given: IdColumn = [user] if user is not None else users if users is not None else []
+        given = given if isinstance(given, pl.Series) else listed("users", given)
+        ids = id_series(given, name="user_id")
+        queries = snapshot.queries(ids)
+    if context is not None:
+        asked = pl.DataFrame({name: [value] for name, value in context.items()})
+        queries = replace(queries, context=pl.concat([asked] * len(queries)))
+    return queries, ids
 
 
 def blocks(

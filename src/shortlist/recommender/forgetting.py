@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -18,12 +18,11 @@ from shortlist.data.snapshot import Snapshot
 from shortlist.data.states import Part, without_users
 from shortlist.data.vocabulary import UserOrItemId, Vocabulary, id_series
 from shortlist.errors import BundleError
-from shortlist.recommender.bundle import load, save
+from shortlist.recommender.bundle import load
 from shortlist.recommender.locking import alone_in
 from shortlist.recommender.publishing import point_at, pointed_at, versions
-
-if TYPE_CHECKING:
-    from shortlist.recommender.recommender import Recommender
+from shortlist.recommender.recommender import Recommender
+from shortlist.recommender.saving import save
 
 
 class LinesOut(Protocol):
@@ -35,11 +34,11 @@ class LinesOut(Protocol):
 
 
 def without_people(
-    recommender: "Recommender",
+    recommender: Recommender,
     users: Iterable[UserOrItemId],
     *,
     lines_out: "LinesOut" = without_users,
-) -> "Recommender":
+) -> Recommender:
     """A recommender as if it had never held some people's ids, rows, columns and vectors.
 
     They are answered as strangers from then on. Item vectors, layers, similarities and counts, which

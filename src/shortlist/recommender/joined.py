@@ -23,7 +23,7 @@ from shortlist.recommender.context import judged_context
 from shortlist.recommender.growing import refits_at_once
 from shortlist.recommender.grown import GrownListRanker, GrownRanker, GrownRetriever
 from shortlist.recommender.growth import Growth
-from shortlist.recommender.kinds import Standing, check_kinds, several
+from shortlist.recommender.kinds import Standing, rerankers_of, rules_of, several
 from shortlist.recommender.rules import Rule, Seen, joint_mask
 from shortlist.recommender.stages import Stages
 from shortlist.rerank import Explore
@@ -74,15 +74,17 @@ class Joined:
         Raises:
             ConfigError: no retriever, two of the same name, or no candidates.
         """
-        retrievers: tuple[Retriever, ...] = several(self.retrieve)
-        self.retrieve, self.rules = retrievers, several(self.rules)
-        self.rerank = several(self.rerank)
-        check_kinds([*retrievers, self.fallback], Retriever, "retriever", "retrieval.EASE()")
-        check_kinds(
-            [] if self.rank is None else [self.rank], Ranker, "ranker", "ranking.Biases()"
+        retrievers = several(self.retrieve, Retriever, "retriever", "retrieval.EASE()")
+        several(self.fallback, Retriever, "retriever", "retrieval.Popularity()")
+        several(() if self.rank is None else self.rank, Ranker, "ranker", "ranking.Biases()")
+        several(
+            () if self.explore is None else self.explore,
+            Explore,
+            "exploration",
+            "rerank.Explore()",
         )
-        check_kinds(self.rerank, Reranker, "re-ranker", "rerank.Diverse(0.2)")
-        check_kinds(self.rules, Rule, "rule", "rules.Where('year > 1990')")
+        self.retrieve, self.rules = retrievers, rules_of(self.rules)
+        self.rerank = rerankers = rerankers_of(self.rerank)
         names = [part.name for part in retrievers]
         if not names or len(set(names)) < len(names):
             msg = f"retrieve needs at least one retriever, each kind once; got {names}"
@@ -94,7 +96,7 @@ class Joined:
             # behind the lists, or beside them for predictions only
             second = " > " if self.rank_lists else " | "
             self.name = "+".join(names) + ("" if self.rank is None else second + self.rank.name)
-            last = [one.kind for one in self.rerank]
+            last = [one.kind for one in rerankers]
             last += [] if self.explore is None else [f"explore by {self.explore.how}"]
             self.name += f" ~ {'+'.join(last)}" if last else ""
 
@@ -110,7 +112,7 @@ class Joined:
     @property
     def rerankers(self) -> tuple[Reranker, ...]:
         """The re-rankers, always as a tuple."""
-        return self.rerank if isinstance(self.rerank, tuple) else several(self.rerank)
+        return self.rerank if isinstance(self.rerank, tuple) else rerankers_of(self.rerank)
 
     @property
     def snapshot(self) -> Snapshot:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.data.protocols import Reranker
 from shortlist.data.snapshot import Snapshot
 from shortlist.errors import ConfigError
 from shortlist.recommender.rules import Rule
@@ -21,31 +22,54 @@ class Standing:
     mask: NDArray[np.bool_] | None
 
 
-def several(given: Any) -> tuple[Any, ...]:
+def several(given: Any, kind: type, what: str, example: str) -> tuple[Any, ...]:
     """One part or several, as a tuple.
 
     Args:
         given: a part, or a list of them.
-
-    Returns:
-        A tuple.
-    """
-    return tuple(given) if isinstance(given, list | tuple) else (given,)
-
-
-def check_kinds(given: Sequence[object], kind: type, what: str, example: str) -> None:
-    """Insist on objects of a kind.
-
-    Args:
-        given: what was passed.
         kind: what each must be.
         what: its name, for messages.
         example: of one, for messages.
 
+    Returns:
+        A tuple.
+
     Raises:
         ConfigError: one is something else, or a class instead of an object.
     """
-    for part in given:
+    parts = given if isinstance(given, list | tuple) else (given,)
+    for part in parts:
         if isinstance(part, type) or not isinstance(part, kind):
             msg = f"{part!r} is no {what}; give an object such as shortlist.{example}"
             raise ConfigError(msg)
+    return tuple(parts)
+
+
+def rerankers_of(given: Reranker | Sequence[Reranker]) -> tuple[Reranker, ...]:
+    """One re-ranker or several, as a tuple.
+
+    Args:
+        given: a re-ranker, or a list of them.
+
+    Returns:
+        A tuple.
+
+    Raises:
+        ConfigError: as for :func:`several`.
+    """
+    return several(given, Reranker, "re-ranker", "rerank.Diverse(0.2)")
+
+
+def rules_of(given: Rule | Sequence[Rule]) -> tuple[Rule, ...]:
+    """One rule or several, as a tuple.
+
+    Args:
+        given: a rule, or a list of them.
+
+    Returns:
+        A tuple.
+
+    Raises:
+        ConfigError: as for :func:`several`.
+    """
+    return several(given, Rule, "rule", "rules.Where('year > 1990')")

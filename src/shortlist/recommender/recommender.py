@@ -8,24 +8,25 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shortlist.data.eligible import Eligible
 from shortlist.data.interactions import Interactions
 from shortlist.data.lists import AnsweringListRanker
 from shortlist.data.protocols import AnsweringRanker, Reranker
 from shortlist.data.queries import Queries
 from shortlist.data.topk import TopK
-from shortlist.data.vocabulary import IdColumn, UserOrItemId, id_series
+from shortlist.data.vocabulary import IdColumn, UserOrItemId
 from shortlist.errors import ConfigError
 from shortlist.index.select import check_k
-from shortlist.recommender.asking import blocks
+from shortlist.recommender.asking import askers, blocks
 from shortlist.recommender.audience import audience
 from shortlist.recommender.finishing import Finish, pinned
+from shortlist.recommender.kinds import rerankers_of, rules_of
 from shortlist.recommender.learning import Learning
-from shortlist.recommender.likeness import alike
+from shortlist.recommender.likeness import similar
 from shortlist.recommender.matching import match
 from shortlist.recommender.ratings import predict_for_user, predict_pairs
 from shortlist.recommender.reasons import reasons
 from shortlist.recommender.rules import Allow, Deny, Rule, Where, joint_mask, listed
+from shortlist.recommender.saving import save
 from shortlist.recommender.second_stage import Proposed, strongest
 from shortlist.recommender.stages import Answer
 from shortlist.recommender.tables import shortlist_table
@@ -63,7 +64,7 @@ class Recommender(Learning):
         keep_seen: bool = False,
         explain: bool = False,
         pin: Iterable[UserOrItemId] = (),
-        rerank: Sequence[Reranker] | None = None,
+        rerank: Reranker | Sequence[Reranker] | None = None,
         seed: int | None = None,
     ) -> pl.DataFrame:
         """Shortlists, for one user, for many, or for a guest who brings a history.
@@ -82,7 +83,8 @@ class Recommender(Learning):
             explain: whether to say which items of the history speak for each one.
             pin: ids or unique titles that stand first, in this order, wherever the asker may get
                 them.
-            rerank: instead of the recommender's own re-rankers, for this request only.
+            rerank: one or several, instead of the recommender's own re-rankers, for this request
+                only.
             seed: of this request's exploration; None for that of ``explore``.
 
         Returns:
@@ -98,30 +100,15 @@ class Recommender(Learning):
                 ``about``) is given, one text stands where a list belongs, or an item is pinned
                 twice, or pinned and ruled out by the same request.
         """
-        guest = history is not None or about is not None
-        if (user is not None) + (users is not None) + guest != 1:
-            msg = "say who is asking: exactly one of user=, users= and, for a guest, history= or about="
-            raise ConfigError(msg)
+        queries, ids = askers(self.snapshot, user, users, history, about, context)
         check_k(k)
         k = min(k, self.snapshot.n_items)  # no more rows than that can come back
         rules: list[Rule] = [] if where is None else [Where(where)]
         rules += [] if allow is None else [Allow(listed("allow", allow))]
         rules += [] if deny is None else [Deny(listed("deny", deny))]
-        ids = None
-        if guest:
-            brought = () if history is None else history
-            queries = self.snapshot.guest(listed("history", brought), about=about)
-        else:
-            given: IdColumn = [user] if user is not None else users if users is not None else []
-            given = given if isinstance(given, pl.Series) else listed("users", given)
-            ids = id_series(given, name="user_id")
-            queries = self.snapshot.queries(ids)
-        if context is not None:
-            asked = pl.DataFrame({name: [value] for name, value in context.items()})
-            queries = replace(queries, context=pl.concat([asked] * len(queries)))
         pins = listed("pin", pin)
         finish = Finish(
-            self.rerankers if rerank is None else rerank,
+            self.rerankers if rerank is None else rerankers_of(rerank),
             self.explore,
             seed,
             pinned(self.snapshot, pins, joint_mask(rules, self.snapshot) if pins else None),
@@ -190,7 +177,7 @@ class Recommender(Learning):
         queries: Queries,
         k: int,
         *,
-        rules: Sequence[Rule] = (),
+        rules: Rule | Sequence[Rule] = (),
         keep_seen: bool = False,
         finish: Finish | None = None,
     ) -> Answer:
@@ -199,7 +186,7 @@ class Recommender(Learning):
         Args:
             queries: n askers.
             k: how many items each, at least 1.
-            rules: further rules for this request.
+            rules: a further rule for this request, or several.
             keep_seen: whether to leave seen items in.
             finish: what happens to the list as a whole; None for the recommender's own.
 
@@ -212,7 +199,7 @@ class Recommender(Learning):
         stages = self.stages()
         answers = [
             finish.shown(stages, self.snapshot, block, k, may)
-            for block, may in blocks(self, queries, rules, keep_seen=keep_seen)
+            for block, may in blocks(self, queries, rules_of(rules), keep_seen=keep_seen)
         ]
         if not answers:
             return Answer(TopK.nothing(0, k), np.empty((0, k), np.int32), stages.names)
@@ -245,17 +232,8 @@ class Recommender(Learning):
             No row, and a logged warning, where nothing is known of what the item is like.
         """
         check_k(k)
-        row = np.array([self.snapshot.item_row(item)], np.int32)
-        titles = self.snapshot.catalogue.titles
-        other = titles != titles[int(row[0])]  # another edition of the item is no answer
-        repeats = len(titles) - titles.n_unique()
         mask = self.mask([] if where is None else [Where(where)])
-        mask = other.to_numpy() if mask is None else mask & other.to_numpy()
-        wanted = min(k + repeats, self.snapshot.n_items)
-        top = alike(self.answering, self.snapshot, row, wanted, Eligible.of(1, mask=mask))
-        found = self.table(Answer(top, np.zeros_like(top.rows), ("",))).drop("source")
-        folded = found.unique("title", keep="first", maintain_order=True).head(k)
-        return folded.with_columns(rank=pl.int_range(1, len(folded) + 1, dtype=pl.Int32))
+        return similar(self.answering, self.snapshot, item, k, mask)
 
     def audience(
         self,
@@ -346,6 +324,4 @@ class Recommender(Learning):
         Returns:
             The folder of the version written.
         """
-        from shortlist.recommender.bundle import save
-
         return save(self, Path(path))

@@ -14,7 +14,6 @@ import polars as pl
 from shortlist.data.interactions import Interactions
 from shortlist.data.vocabulary import same_kind
 from shortlist.errors import ConfigError
-from shortlist.recommender.bundle import save
 from shortlist.recommender.publishing import remove_old
 from shortlist.recommender.recommender import Recommender
 from shortlist.selection.gating import Gate, gate
@@ -127,7 +126,7 @@ def refresh(
         metrics={"refresh": {"from": running.version, "rows": len(rows), "verdict": verdict}},
     )
     made.events_through = last
-    version = save(made, path).name
+    version = made.save(path).name
     if keep is not None:
         remove_old(path, keep)
     return Refreshed(*counts, found, version, False, verdict)
