@@ -14,7 +14,7 @@ from shortlist.data.queries import Queries
 from shortlist.data.snapshot import Snapshot
 from shortlist.data.topk import TopK
 from shortlist.errors import ConfigError
-from shortlist.rerank.diverse import likeness
+from shortlist.rerank.greedy import likeness
 
 GENRES = [["A"], ["A"], ["B"], ["A", "B"], ["C"], []]
 DIRECTORS = ["X", "X", "X", "Y", None, "Y"]

@@ -7,67 +7,28 @@ Recommendation Diversity", NeurIPS 2018. With likeness S and qualities q the ker
 ``(1 - strength) * relevance + strength * (what it adds to log det S)``.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.data.protocols import Json
-from shortlist.data.queries import Queries
-from shortlist.data.snapshot import Snapshot
-from shortlist.data.topk import TopK
-from shortlist.rerank.diverse import likeness
-from shortlist.rerank.values import relevance, share_between, taken_first
+from shortlist.rerank.greedy import Greedy
 
 _JITTER = 1e-3  # two items with the same values must not make the determinant 0
 _FLAT = 1e-12
 
 
 @dataclass(frozen=True)
-class Determinantal:
-    """Greedy maximum a posteriori list; likeness is the cosine of the values of a column.
+class Determinantal(Greedy):
+    """Greedy maximum a posteriori list.
 
     Attributes:
         strength: 0 keeps the order, 1 looks at the spread only.
-        by: column of the catalogue.
+        by: column of the catalogue; likeness is the cosine of its values.
     """
 
     kind: ClassVar[str] = "determinantal"
-
-    strength: float = 0.2
-    by: str = "genres"
-
-    def __post_init__(self) -> None:
-        share_between("strength", self.strength)
-
-    def rerank(self, snapshot: Snapshot, queries: Queries, listed: TopK, k: int) -> TopK:
-        """Reorder.
-
-        Args:
-            snapshot: holds the catalogue.
-            queries: n askers; not used.
-            listed: (n, m) candidates, best first.
-            k: how many places are shown.
-
-        Returns:
-            A TopK (n, m) whose first k places span much.
-        """
-        good = relevance(listed)
-        chosen = np.full((len(listed), min(k, listed.k)), -1, np.int64)
-        for line in range(len(listed)):
-            filled = int((listed.rows[line] >= 0).sum())
-            like = likeness(snapshot, self.by, listed.rows[line, :filled])
-            chosen[line, : min(k, filled)] = self._greedy(good[line, :filled], like, k)
-        return taken_first(listed, chosen)
-
-    def to_json(self) -> dict[str, Json]:
-        """Its settings.
-
-        Returns:
-            A dictionary.
-        """
-        return asdict(self)
 
     def _greedy(
         self, good: NDArray[np.float64], like: NDArray[np.float64], k: int

@@ -24,22 +24,22 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shortlist.data.eligible import Eligible
 from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
-from shortlist.data.topk import TopK
 from shortlist.errors import ConfigError, DataError, NotReadyError
 from shortlist.index.exact import ExactIndex
-from shortlist.retrieval.dense import excluding_itself
 from shortlist.retrieval.half_step import SPARE, HalfStep, solve, start_of_items
+from shortlist.retrieval.vectors import VectorRetriever
 
 _GIGABYTE = 1e9
 
 
 @dataclass(eq=False, kw_only=True)
-class ALS:
+class ALS(VectorRetriever):
     """Implicit matrix factorisation; answers for any history of items.
+
+    Scores are about 1 for what was liked and 0 for the rest.
 
     Attributes:
         dim: length of the vectors.
@@ -119,17 +119,6 @@ class ALS:
         """
         return replace(self)
 
-    def knows(self, queries: Queries) -> NDArray[np.bool_]:
-        """Whoever brings a liked item.
-
-        Args:
-            queries: n askers.
-
-        Returns:
-            (n,) bool.
-        """
-        return queries.liked_counts > 0
-
     def encode(self, queries: Queries) -> NDArray[np.float32]:
         """Vectors of the askers, from the liked items that they bring, each with weight 1.
 
@@ -139,61 +128,8 @@ class ALS:
         Returns:
             (n, dim) float32; the same bits whatever the batch.
         """
-        items = self._fitted().vectors
+        items = self.item_vectors
         return self._step.solved(queries.liked_matrix(len(items)), items, self._gram)
-
-    def retrieve(self, queries: Queries, k: int, eligible: Eligible | None = None) -> TopK:
-        """The eligible items that the model gives the highest values.
-
-        Args:
-            queries: n askers.
-            k: how many, at least 1.
-            eligible: what may be answered; None allows everything.
-
-        Returns:
-            A TopK (n, k); scores are about 1 for what was liked and 0 for the rest.
-        """
-        return self._fitted().search(self.encode(queries), k, eligible)
-
-    def score(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Scores of given items.
-
-        Args:
-            queries: n askers.
-            rows: (n, m) item rows; -1 scores -inf.
-
-        Returns:
-            (n, m) float32.
-        """
-        return self._fitted().score(self.encode(queries), rows)
-
-    def score_all(self, queries: Queries) -> NDArray[np.float32]:
-        """Scores of the whole catalogue.
-
-        Args:
-            queries: n askers.
-
-        Returns:
-            (n, n_items) float32.
-        """
-        return self.encode(queries) @ self._fitted().vectors.T
-
-    def similar(
-        self, rows: NDArray[np.int32], k: int, eligible: Eligible | None = None
-    ) -> TopK:
-        """Items whose vectors have the highest cosine with that of the given item.
-
-        Args:
-            rows: (n,) items asked about.
-            k: how many, at least 1.
-            eligible: what may be answered; None allows everything. The item itself never is.
-
-        Returns:
-            A TopK (n, k); scores are cosines.
-        """
-        vectors = self._fitted().vectors
-        unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        return ExactIndex(unit).search(unit[rows], k, excluding_itself(rows, eligible))
 
     def explain(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """What each item of the histories adds: ``q_i' A_u^-1 q_j`` (Hu et al., section 5).
@@ -205,7 +141,7 @@ class ALS:
         Returns:
             (len(queries.history_rows), m) float32; an asker's entries sum to the score.
         """
-        items = self._fitted().vectors
+        items = self.item_vectors
         added = np.zeros((len(queries.history_rows), rows.shape[1]), np.float32)
         for askers, systems in self._step.systems(
             queries.liked_matrix(len(items)), items, self._gram
@@ -218,11 +154,6 @@ class ALS:
         added[(rows < 0)[queries.askers]] = 0.0
         return added
 
-    @property
-    def item_vectors(self) -> NDArray[np.float32]:
-        """(n_items, dim) float32."""
-        return self._fitted().vectors
-
     def state(self) -> State:
         """Everything needed to answer.
 
@@ -231,7 +162,7 @@ class ALS:
         """
         settings = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
         config = {"settings": settings, "half_step": asdict(self._step)}
-        return State(config, {"items": self._fitted().vectors})
+        return State(config, {"items": self.item_vectors})
 
     @classmethod
     def from_state(cls, state: State) -> Self:
@@ -268,7 +199,7 @@ class ALS:
     def _answer_from(self, items: NDArray[np.float32]) -> None:
         self._index, self._gram = ExactIndex(items), self._step.gram(items)
 
-    def _fitted(self) -> ExactIndex:
+    def _item_index(self) -> ExactIndex:
         if self._index is None:
             msg = "this ALS is not fitted; call fit(train) first"
             raise NotReadyError(msg)

@@ -105,17 +105,6 @@ class Content(DenseRetriever):
         self._items = unit_lines(words)
         return self
 
-    def knows(self, queries: Queries) -> NDArray[np.bool_]:
-        """Whoever brings a liked item.
-
-        Args:
-            queries: n askers.
-
-        Returns:
-            (n,) bool.
-        """
-        return queries.liked_counts > 0
-
     @property
     def n_items(self) -> int:
         """Width of the catalogue."""

@@ -35,6 +35,17 @@ class DenseRetriever:
         """
         raise NotImplementedError
 
+    def knows(self, queries: Queries) -> NDArray[np.bool_]:
+        """Whoever brings a liked item.
+
+        Args:
+            queries: n askers.
+
+        Returns:
+            (n,) bool.
+        """
+        return queries.liked_counts > 0
+
     def settled(self) -> Self:
         """An unfitted copy: validation chooses nothing in a closed form.
 

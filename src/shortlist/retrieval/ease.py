@@ -108,17 +108,6 @@ class EASE(DenseRetriever):
             self._fit_by_items(matrix)
         return self
 
-    def knows(self, queries: Queries) -> NDArray[np.bool_]:
-        """Whoever brings a liked item.
-
-        Args:
-            queries: n askers.
-
-        Returns:
-            (n,) bool.
-        """
-        return queries.liked_counts > 0
-
     def score_all(self, queries: Queries) -> NDArray[np.float32]:
         """Scores of the whole catalogue.
 

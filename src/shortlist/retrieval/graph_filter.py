@@ -134,17 +134,6 @@ class GraphFilter(DenseRetriever):
         self._weights, self._graph = (graph.dense(), None) if small else (None, graph)
         return self
 
-    def knows(self, queries: Queries) -> NDArray[np.bool_]:
-        """Whoever brings a liked item.
-
-        Args:
-            queries: n askers.
-
-        Returns:
-            (n,) bool.
-        """
-        return queries.liked_counts > 0
-
     def score_all(self, queries: Queries) -> NDArray[np.float32]:
         """Scores of the whole catalogue.
 

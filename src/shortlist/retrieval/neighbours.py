@@ -106,17 +106,6 @@ class Neighbours(DenseRetriever):
         self._keep(sp.csr_array(parts, shape=(liked.shape[1],) * 2))
         return self
 
-    def knows(self, queries: Queries) -> NDArray[np.bool_]:
-        """Whoever brings a liked item.
-
-        Args:
-            queries: n askers.
-
-        Returns:
-            (n,) bool.
-        """
-        return queries.liked_counts > 0
-
     @property
     def n_items(self) -> int:
         """Width of the catalogue."""

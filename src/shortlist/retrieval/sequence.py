@@ -17,17 +17,15 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.data.eligible import Eligible
 from shortlist.data.graphs import run_named
 from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
-from shortlist.data.topk import TopK
 from shortlist.errors import DataError, MissingExtraError, NotReadyError, TrainingError
 from shortlist.index.exact import ExactIndex
-from shortlist.retrieval.dense import excluding_itself
 from shortlist.retrieval.explaining import leaving_out
 from shortlist.retrieval.validation import RecallWatch
+from shortlist.retrieval.vectors import VectorRetriever
 from shortlist.training.settings import Epoch, SequenceSettings
 
 if TYPE_CHECKING:
@@ -58,8 +56,11 @@ class _Answering:
 
 
 @dataclass(eq=False, kw_only=True)
-class SequenceTower(SequenceSettings):
-    """A causal transformer over the liked history; the settings are its fields (see :class:`SequenceSettings`)."""
+class SequenceTower(VectorRetriever, SequenceSettings):
+    """A causal transformer over the liked history; the settings are its fields (see :class:`SequenceSettings`).
+
+    Scores are logits: a softmax over the catalogue gives probabilities.
+    """
 
     name: ClassVar[str] = "sequence"
 
@@ -114,73 +115,6 @@ class SequenceTower(SequenceSettings):
         """
         return replace(self, epochs=self.chosen_epoch or self.epochs)
 
-    def knows(self, queries: Queries) -> NDArray[np.bool_]:
-        """Whoever brings a liked item.
-
-        Args:
-            queries: n askers.
-
-        Returns:
-            (n,) bool.
-        """
-        return queries.liked_counts > 0
-
-    def retrieve(self, queries: Queries, k: int, eligible: Eligible | None = None) -> TopK:
-        """The eligible items most likely to follow the history.
-
-        Args:
-            queries: n askers.
-            k: how many, at least 1.
-            eligible: what may be answered; None allows everything.
-
-        Returns:
-            A TopK (n, k); scores are logits: a softmax over the catalogue gives probabilities.
-        """
-        fitted = self._fitted()
-        return fitted.index.search(fitted.encode(queries), k, eligible)
-
-    def score(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Logits of given items.
-
-        Args:
-            queries: n askers.
-            rows: (n, m) item rows; -1 scores -inf.
-
-        Returns:
-            (n, m) float32.
-        """
-        fitted = self._fitted()
-        return fitted.index.score(fitted.encode(queries), rows)
-
-    def score_all(self, queries: Queries) -> NDArray[np.float32]:
-        """Logits of the whole catalogue.
-
-        Args:
-            queries: n askers.
-
-        Returns:
-            (n, n_items) float32.
-        """
-        fitted = self._fitted()
-        return fitted.encode(queries) @ fitted.index.vectors.T
-
-    def similar(
-        self, rows: NDArray[np.int32], k: int, eligible: Eligible | None = None
-    ) -> TopK:
-        """Items whose vectors have the highest cosine with that of the given item.
-
-        Args:
-            rows: (n,) items asked about.
-            k: how many, at least 1.
-            eligible: what may be answered; None allows everything. The item itself never is.
-
-        Returns:
-            A TopK (n, k); scores are cosines.
-        """
-        vectors = self._fitted().index.vectors
-        unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        return ExactIndex(unit).search(unit[rows], k, excluding_itself(rows, eligible))
-
     def explain(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """What each entry of a history adds: the logit less what it is without the entry.
 
@@ -223,11 +157,6 @@ class SequenceTower(SequenceSettings):
         """
         return self._fitted().encode(queries)
 
-    @property
-    def item_vectors(self) -> NDArray[np.float32]:
-        """(n_items, dim) float32."""
-        return self._fitted().index.vectors
-
     def state(self) -> State:
         """Everything needed to answer.
 
@@ -258,6 +187,9 @@ class SequenceTower(SequenceSettings):
         items = np.asarray(state.arrays["item_vectors"], np.float32)
         model._fit = _Answering(items, state.graphs["history"], model.length)
         return model
+
+    def _item_index(self) -> ExactIndex:
+        return self._fitted().index
 
     def _fitted(self) -> _Answering:
         if self._fit is None:

@@ -16,21 +16,19 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.data.eligible import Eligible
 from shortlist.data.features import History, features_from_json, features_to_json
 from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
 from shortlist.data.ragged import mean_lines
 from shortlist.data.sides import encode_all, learn_context
-from shortlist.data.topk import TopK
 from shortlist.errors import ConfigError, MissingExtraError, NotReadyError, TrainingError
-from shortlist.index.exact import ExactIndex
+from shortlist.index.contract import Index
 from shortlist.index.faiss import check_factory
-from shortlist.retrieval.dense import excluding_itself
 from shortlist.retrieval.explaining import leaving_out
 from shortlist.retrieval.towers import AnsweringTowers
 from shortlist.retrieval.validation import RecallWatch
+from shortlist.retrieval.vectors import VectorRetriever
 from shortlist.training.settings import Epoch, TowerSettings
 
 if TYPE_CHECKING:
@@ -49,8 +47,11 @@ _OWN_PARTS = (
 
 
 @dataclass(eq=False, kw_only=True)
-class TwoTower(TowerSettings):
-    """Two towers; the settings are its fields (see :class:`TowerSettings`)."""
+class TwoTower(VectorRetriever, TowerSettings):
+    """Two towers; the settings are its fields (see :class:`TowerSettings`).
+
+    Scores are logits: dot products over the temperature.
+    """
 
     name: ClassVar[str] = "two-tower"
 
@@ -138,62 +139,6 @@ class TwoTower(TowerSettings):
         read = [part.feature.column for part in self._fitted().sides[0].learned]
         return (queries.liked_counts > 0) | queries.having(read)
 
-    def retrieve(self, queries: Queries, k: int, eligible: Eligible | None = None) -> TopK:
-        """The eligible items whose vectors point the query's way.
-
-        Args:
-            queries: n askers.
-            k: how many, at least 1.
-            eligible: what may be answered; None allows everything.
-
-        Returns:
-            A TopK (n, k); scores are logits: dot products over the temperature.
-        """
-        fitted = self._fitted()
-        return fitted.index.search(fitted.encode(queries), k, eligible)
-
-    def score(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Logits of given items.
-
-        Args:
-            queries: n askers.
-            rows: (n, m) item rows; -1 scores -inf.
-
-        Returns:
-            (n, m) float32.
-        """
-        fitted = self._fitted()
-        return fitted.index.score(fitted.encode(queries), rows)
-
-    def score_all(self, queries: Queries) -> NDArray[np.float32]:
-        """Scores of the whole catalogue.
-
-        Args:
-            queries: n askers.
-
-        Returns:
-            (n, n_items) float32.
-        """
-        fitted = self._fitted()
-        return fitted.encode(queries) @ fitted.index.vectors.T
-
-    def similar(
-        self, rows: NDArray[np.int32], k: int, eligible: Eligible | None = None
-    ) -> TopK:
-        """Items whose vectors have the highest cosine with that of the given item.
-
-        Args:
-            rows: (n,) items asked about.
-            k: how many, at least 1.
-            eligible: what may be answered; None allows everything. The item itself never is.
-
-        Returns:
-            A TopK (n, k); scores are cosines.
-        """
-        vectors = self._fitted().index.vectors
-        unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        return ExactIndex(unit).search(unit[rows], k, excluding_itself(rows, eligible))
-
     def explain(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """What each entry of a history adds: the logit less what it is without the entry.
 
@@ -219,11 +164,6 @@ class TwoTower(TowerSettings):
             (n, dim) float32, divided by the temperature.
         """
         return self._fitted().encode(queries)
-
-    @property
-    def item_vectors(self) -> NDArray[np.float32]:
-        """(n_items, dim) float32."""
-        return self._fitted().index.vectors
 
     def without_users(self, rows: NDArray[np.int64]) -> Self:
         """Take the embeddings of users out; what they taught the layers and items stays.
@@ -275,6 +215,9 @@ class TwoTower(TowerSettings):
         model._own_parts_missing = tuple(state.config["own_parts"])
         model._fit = AnsweringTowers.from_state(state, model)
         return model
+
+    def _item_index(self) -> Index:
+        return self._fitted().index
 
     def _fitted(self) -> AnsweringTowers:
         if self._fit is None:
