@@ -30,6 +30,21 @@ def test_settings_out_of_range(settings: dict[str, object], words: str) -> None:
         Settings(**settings)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("to", "settings", "words"),
+    [
+        ("onnx", {"batch": (8,)}, "batch is for litert"),
+        ("torch", {"part": "ranker", "k": 5}, "k is the length of the lists"),
+        ("onnx", {"part": "item", "k": 5}, "of the part item, which has none"),
+    ],
+)
+def test_a_setting_that_the_target_does_not_read(
+    tmp_path: Path, to: str, settings: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        export(tmp_path, tmp_path / "x", to=to, settings=Settings(**settings))  # type: ignore[arg-type]
+
+
 def test_a_file_gets_its_name_only_when_all_is_well(tmp_path: Path) -> None:
     out = tmp_path / "a.onnx"
     out.write_bytes(b"old")

@@ -152,3 +152,11 @@ def test_the_champions_scale_decides_and_a_shorter_one_takes_its_nearest_end(
 def test_a_share_over_one_is_refused() -> None:
     with pytest.raises(ConfigError, match="share must be at most 1"):
         read_settings({"bundle": "b", "share": 1.5}, None, {})
+
+
+def test_a_share_for_nobody_is_refused() -> None:
+    for flags, environment in (({"share": 0.3}, {}), ({}, {"SHORTLIST_SALT": "two"})):
+        with pytest.raises(ConfigError, match="would be ignored: there is no challenger"):
+            read_settings({"bundle": "b", **flags}, None, environment)
+        named = read_settings({"bundle": "b", "challenger": "c", **flags}, None, environment)
+        assert named.challenger == "c"

@@ -53,6 +53,13 @@ def test_tensors_that_are_not_as_described_are_refused(
     assert client.ask("POST", "/v2/models/toys/infer", _infer(**changed)).status == 422
 
 
+def test_a_verb_is_no_part_of_a_models_name(client: Client) -> None:
+    for there in ("/v1/models/toys:predict", "/v1/models/toys/versions/1:predict"):
+        assert client.ask("OPTIONS", there).headers["allow"] == "POST"
+        assert client.ask("GET", there).status == 405
+    assert client.ask("GET", "/v1/models/toys:explain").status == 404
+
+
 def test_another_models_name_is_unknown(client: Client) -> None:
     assert client.ask("GET", "/v2/models/other").status == 404
     assert client.ask("POST", "/v1/models/other:predict", {"instances": ["u1"]}).status == 404

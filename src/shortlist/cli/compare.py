@@ -27,6 +27,7 @@ from shortlist.cli.options import (
     UsersFile,
     exactly_one,
     lengths,
+    only_with,
     read_table,
 )
 from shortlist.cli.printing import as_json, comparison_of, heading, key_of, sentence, show
@@ -96,6 +97,8 @@ def compare(
         train is not None,
     )
     if bundles:
+        fits = {"retrieve": retrieve, "rank": rank, "holdout": holdout}
+        only_with("--train, as bundles are fitted", **fits, items=items, users=users)
         recs = _distinct([sl.load(path) for path in bundles], bundles)
         positive = positive if positive is not None else recs[0].snapshot.positive
         rows = read_table(test, column=column, positive=positive, on_bad_rows=on_bad_rows)

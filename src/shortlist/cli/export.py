@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shortlist.cli.options import AsJson, BundleDir, K
+from shortlist.cli.options import AsJson, BundleDir, K, only_with
 from shortlist.cli.printing import as_json, progress, show
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ def export(
     from shortlist.export import Settings
     from shortlist.export import export as write
 
+    if to != "litert":
+        only_with("--to litert, whose files fix the size of a batch", batch=batch)
     settings = Settings(
         part=part,
         weights=weights,

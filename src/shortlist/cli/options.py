@@ -41,6 +41,12 @@ def whole_number(word: str | int) -> int:
 K = Annotated[
     int, typer.Option("--k", "-k", metavar="<int>", parser=whole_number, help="How many.")
 ]
+MaybeK = Annotated[
+    int | None,
+    typer.Option(
+        "--k", "-k", metavar="<int>", parser=whole_number, help="How many; 10 by default."
+    ),
+]
 Lengths = Annotated[
     list[str] | None,
     typer.Option(
@@ -122,6 +128,26 @@ def exactly_one(what: str, *given: bool) -> None:
         raise ConfigError(what)
 
 
+def only_with(what: str, **flags: object) -> None:
+    """Refuse flags that would be ignored.
+
+    Args:
+        what: that they go with and that was not given, such as ``"--train"``.
+        **flags: by name; None, False and an empty list were not given.
+
+    Raises:
+        ConfigError: one was.
+    """
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name, value in flags.items()
+        if value is not None and value is not False and value != []
+    ]
+    if given:
+        msg = f"{' and '.join(given)} would be ignored here: for {what} only; leave out what does not belong"
+        raise ConfigError(msg)
+
+
 def lengths(given: list[str] | None) -> tuple[int, ...]:
     """Read ``--k`` where it may be several.
 
@@ -165,15 +191,15 @@ def read_table(
         The Interactions.
 
     Raises:
-        ConfigError: a MovieLens data set together with tables or columns of one's own.
+        ConfigError: a MovieLens data set together with tables, columns or bad rows of one's own.
     """
     import shortlist as sl
 
     path, named = Path(source), named_columns(column)
     whole = path.is_dir() or path.suffix == ".zip"
     if whole or (str(source) == BUNDLED and not path.exists()):
-        if items or users or named:
-            msg = f"{source} brings its own items, users and columns; leave --items, --users and --column out"
+        if items or users or named or on_bad_rows != "stop":
+            msg = f"{source} brings its own items, users and columns, and is read as it is; leave --items, --users, --column and --on-bad-rows out"
             raise ConfigError(msg)
         return sl.datasets.movielens(path=path if whole else None, positive=positive)
     return sl.read(

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shortlist.cli.files import check_out_file, id_columns, write_table
-from shortlist.cli.options import AsJson, BundleDir, Columns, K, exactly_one, named_columns
+from shortlist.cli.options import (
+    AsJson,
+    BundleDir,
+    Columns,
+    MaybeK,
+    exactly_one,
+    named_columns,
+    only_with,
+)
 from shortlist.cli.printing import as_json, heading, rows_of, show, table_of
 from shortlist.errors import NotReadyError
 
@@ -33,7 +41,7 @@ def predict(
         list[str] | None,
         typer.Option(help="With --user: only these items, by id or title. May be repeated."),
     ] = None,
-    k: K = 10,
+    k: MaybeK = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -52,13 +60,19 @@ def predict(
     exactly_one(
         "say what to predict: --pairs FILE, or --user ID", pairs is not None, user is not None
     )
+    if user is None:
+        only_with("--user", item=item, k=k)
+    else:
+        only_with("the table of --pairs", column=column)
+    if item:
+        only_with("the whole catalogue, as --item asks for all of its items", k=k)
     check_out_file(out)
     rec = sl.load(bundle)
     ranker = _ranker_of(rec, bundle)
     table = (
         _of_pairs(rec, pairs, named_columns(column))
         if pairs is not None
-        else _of_user(rec, str(user), item, k)
+        else _of_user(rec, str(user), item, 10 if k is None else k)
     )
     if out is not None:
         write_table(table.select("user_id", "item_id", "prediction"), out)

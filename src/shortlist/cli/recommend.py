@@ -15,6 +15,7 @@ from shortlist.cli.options import (
     KeepSeen,
     exactly_one,
     named_columns,
+    only_with,
 )
 from shortlist.cli.printing import as_json, heading, rows_of, show, table_of
 
@@ -89,6 +90,10 @@ def recommend(
         all_users,
         bool(history),
     )
+    if users is None:
+        only_with("the table of --users", column=column)
+    if out is None:
+        only_with("the file of --out", with_titles=with_titles)
     check_out_file(out)
     rec = sl.load(bundle)
     ids: pl.Series | list[str] | None = None if user is None else [user]

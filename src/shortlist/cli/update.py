@@ -15,6 +15,7 @@ from shortlist.cli.options import (
     OnBadRows,
     UsersFile,
     named_columns,
+    only_with,
     read_table,
 )
 from shortlist.cli.printing import as_json, progress, rows_of, show, table_of
@@ -43,6 +44,9 @@ def update(
     from shortlist.data.read import read_items
 
     _insist_on_something(rows, items)
+    if rows is None:
+        quarantine = on_bad_rows != "stop"
+        only_with("--rows", users=users, on_bad_rows=quarantine)
     rec = sl.load(bundle)
     before = rec.snapshot
     parts = []

@@ -165,11 +165,19 @@ def export(
         What was written, and how it compares.
 
     Raises:
-        ConfigError: there is no such target.
+        ConfigError: there is no such target, or it does not read a setting that was given.
         MissingExtraError: what the target needs is not installed.
     """
+    settings = settings or Settings()
     if to not in TARGETS:
         msg = f"cannot export to {to!r}; targets are {', '.join(TARGETS)}.{closest(to, list(TARGETS))}"
+        raise ConfigError(msg)
+    if to != "litert" and settings.batch != Settings.batch:
+        msg = f"batch is for litert, whose files fix it; got {settings.batch} for {to}, which answers any. Leave it out"
+        raise ConfigError(msg)
+    lists = to == "onnx" and settings.part in {"whole", "retriever"}
+    if not lists and settings.k != Settings.k:
+        msg = f"k is the length of the lists that are compared; got {settings.k} for {to} of the part {settings.part}, which has none. Leave it out"
         raise ConfigError(msg)
     module, _, name = TARGETS[to].partition(":")
     try:
@@ -177,4 +185,4 @@ def export(
     except ModuleNotFoundError as error:
         msg = f"exporting to {to} needs {error.name}: pip install 'shortlist[{_EXTRAS.get(to, to)}]'"
         raise MissingExtraError(msg) from None
-    return target(Source.open(bundle), Path(out), settings or Settings())
+    return target(Source.open(bundle), Path(out), settings)

@@ -182,8 +182,10 @@ class Router:
         self._patterns: list[tuple[re.Pattern[str], Route]] = []
         for route in routes:
             if "{" in route.path:
-                pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+?)", re.escape(route.path))
-                self._patterns.append((re.compile(pattern), route))
+                text = re.escape(route.path)  # a colon ends a model's name: a verb follows it
+                text = re.sub(r"\\{(model|version)\\}", r"(?P<\1>[^/:]+)", text)
+                text = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", text)
+                self._patterns.append((re.compile(text), route))
             else:
                 self._plain[route.method, route.path] = route
 

@@ -117,7 +117,7 @@ def read_settings(
         Settings.
 
     Raises:
-        ConfigError: a name is unknown, or a value is of another kind or out of range.
+        ConfigError: a name is unknown, a value is of another kind or out of range, or nothing reads it.
     """
     told: dict[str, object] = {} if file is None else _of_file(file)
     variables = os.environ if environment is None else environment
@@ -132,6 +132,9 @@ def read_settings(
         msg = f"a setting of the service cannot be used: {name if name in _NAMES else error}. Look at the file, at {_PREFIX}... and at the flags"
         raise ConfigError(msg) from None  # the value may be a secret
     _check(settings)
+    if settings.challenger is None and (ignored := {"share", "salt"} & told.keys()):
+        msg = f"{' and '.join(sorted(ignored))} would be ignored: there is no challenger to give users to. Name one, or leave that out"
+        raise ConfigError(msg)
     return settings
 
 
