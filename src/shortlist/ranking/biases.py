@@ -14,16 +14,15 @@ from numpy.typing import NDArray
 from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
-from shortlist.data.topk import Candidates, TopK
 from shortlist.errors import ConfigError, NotReadyError
-from shortlist.ranking.order import order_by
+from shortlist.ranking.order import RatingRanker
 
 _SWEEPS = 1000  # weak pulls need hundreds, the default ones some ten
 _STILL = 1e-6
 
 
 @dataclass(eq=False, kw_only=True)
-class Biases:
+class Biases(RatingRanker):
     """User and item bias model: the simple one that a rating network has to beat.
 
     Attributes:
@@ -135,18 +134,6 @@ class Biases:
         mean = self._fitted_mean()
         expected = mean + self._users[user_rows] + self._items[item_rows]
         return (ratings - expected).astype(np.float32)
-
-    def rank(self, queries: Queries, candidates: Candidates) -> TopK:
-        """Candidates by predicted rating.
-
-        Args:
-            queries: n askers.
-            candidates: n lists.
-
-        Returns:
-            A TopK of the same items.
-        """
-        return order_by(self.predict(queries, candidates.rows), candidates)
 
     def without_users(self, rows: NDArray[np.int64]) -> Self:
         """Take the biases of users out.

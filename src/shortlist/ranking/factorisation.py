@@ -28,20 +28,19 @@ from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
 from shortlist.data.ragged import beside
 from shortlist.data.sides import Side, encode_all
-from shortlist.data.topk import Candidates, TopK
 from shortlist.data.vocabulary import align
 from shortlist.errors import ConfigError, DataError, NotReadyError
 from shortlist.ranking.attributes import attribute_lines, taken_lines
 from shortlist.ranking.gibbs import Coordinates, Draw, SideSampler, draws, meetings
 from shortlist.ranking.moods import Moods, MoodSampler
-from shortlist.ranking.order import order_by
+from shortlist.ranking.order import RatingRanker
 from shortlist.ranking.posterior import AnsweringFactorisation, Posterior, Scale
 
 _GIGABYTE = 1 << 30
 
 
 @dataclass(eq=False, kw_only=True)
-class Factorisation:
+class Factorisation(RatingRanker):
     """Bayesian matrix factorisation.
 
     Attributes:
@@ -181,18 +180,6 @@ class Factorisation:
         rest = rest + fitted.posterior.noises[queries.user_rows]  # -1 is the last: a stranger
         variance = fitted.posterior.variance(asked, rows) + rest[:, None]
         return (fitted.scale.spread * np.sqrt(variance)).astype(np.float32)
-
-    def rank(self, queries: Queries, candidates: Candidates) -> TopK:
-        """Candidates by predicted rating, not clipped.
-
-        Args:
-            queries: n askers.
-            candidates: n lists.
-
-        Returns:
-            A TopK of the same items.
-        """
-        return order_by(self._raw(queries, candidates.rows), candidates)
 
     def without_users(self, rows: NDArray[np.int64]) -> Self:
         """Take the vectors and moods of users out; what they taught of the items stays.

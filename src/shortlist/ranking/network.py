@@ -23,10 +23,9 @@ from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
 from shortlist.data.ragged import times_table
 from shortlist.data.sides import Side, encode_all
-from shortlist.data.topk import Candidates, TopK
 from shortlist.errors import DataError, MissingExtraError, NotReadyError
 from shortlist.ranking.biases import Biases
-from shortlist.ranking.order import order_by
+from shortlist.ranking.order import RatingRanker
 from shortlist.training.settings import Epoch, RatingSettings
 
 _PAIRS = 1 << 15  # pairs through the layers at a time
@@ -34,7 +33,7 @@ _TO_ZERO = 1e12  # ratings' worth of pull: no bias for a side that does not decl
 
 
 @dataclass(eq=False, kw_only=True)
-class RatingNetwork(RatingSettings):
+class RatingNetwork(RatingRanker, RatingSettings):
     """A rating network; the settings are its fields (see :class:`RatingSettings`)."""
 
     name: ClassVar[str] = "rating"
@@ -124,18 +123,6 @@ class RatingNetwork(RatingSettings):
                 pairs
             )  # float64 inside, rounded: the same bits in any batch
         return fitted.biases.predict(queries, rows) + ratings.reshape(rows.shape)
-
-    def rank(self, queries: Queries, candidates: Candidates) -> TopK:
-        """Candidates by predicted rating.
-
-        Args:
-            queries: n askers.
-            candidates: n lists.
-
-        Returns:
-            A TopK of the same items.
-        """
-        return order_by(self.predict(queries, candidates.rows), candidates)
 
     def without_users(self, rows: NDArray[np.int64]) -> Self:
         """Take the embeddings and biases of users out; what they taught the layers and items stays.

@@ -21,11 +21,10 @@ from shortlist.data.protocols import Ranker, State
 from shortlist.data.queries import Queries
 from shortlist.data.snapshot import Snapshot
 from shortlist.data.states import joined, taken_apart, without_users
-from shortlist.data.topk import Candidates, TopK
 from shortlist.errors import ConfigError, DataError, NotReadyError
 from shortlist.ranking.biases import Biases
 from shortlist.ranking.factorisation import Factorisation
-from shortlist.ranking.order import order_by
+from shortlist.ranking.order import RatingRanker
 
 _BLOCK = 4096  # pairs asked at a time
 _log = logging.getLogger(__name__)
@@ -36,7 +35,7 @@ def _usual() -> tuple[Ranker, ...]:
 
 
 @dataclass(eq=False)
-class Stack:
+class Stack(RatingRanker):
     """A weighted sum of models that predict ratings.
 
     Attributes:
@@ -135,18 +134,6 @@ class Stack:
         """
         values = self._raw(queries, rows)
         return np.clip(values, *self._fitted().scale) if self.clip else values
-
-    def rank(self, queries: Queries, candidates: Candidates) -> TopK:
-        """Candidates by predicted rating, not clipped.
-
-        Args:
-            queries: n askers.
-            candidates: n lists.
-
-        Returns:
-            A TopK of the same items.
-        """
-        return order_by(self._raw(queries, candidates.rows), candidates)
 
     def without_users(self, rows: NDArray[np.int64]) -> Self:
         """Take users out of the parts that hold something of theirs.
