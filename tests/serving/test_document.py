@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from serving.conftest import Client
-from shortlist.serving import wire
+from shortlist.serving import wire, wire_operating
 
 ASKED: list[tuple[str, str, Any, Any]] = [
     ("POST", "/recommend", {"user_id": "u1", "explain": True}, wire.Shortlist),
@@ -17,8 +17,8 @@ ASKED: list[tuple[str, str, Any, Any]] = [
     ("GET", "/items?search=a", None, wire.FoundItems),
     ("GET", "/items/i1", None, wire.Item),
     ("GET", "/users/u1/history", None, wire.UserHistory),
-    ("GET", "/version", None, wire.Version),
-    ("GET", "/health/live", None, wire.Health),
+    ("GET", "/version", None, wire_operating.Version),
+    ("GET", "/health/live", None, wire_operating.Health),
 ]
 
 

@@ -133,7 +133,12 @@ def test_a_forgotten_user_is_a_stranger(client: Client) -> None:
 def test_a_new_item_is_recommended_by_what_it_is_like(client: Client) -> None:
     genres = client.get("/items/i4")["attributes"]["genres"]
     new = {"item_id": "brandnew", "attributes": {"title": "Brand new", "genres": genres}}
-    assert client.post("/items", {"items": [new]}) == {"added": 1, "known": 0, "like_none": 0}
+    assert client.post("/items", {"items": [new]}) == {
+        "added": 1,
+        "known": 0,
+        "like_none": 0,
+        "everywhere": True,
+    }
     asked = {"history": ["i4"], "allow": ["brandnew"]}
     assert client.post("/recommend", asked)["recommendations"][0]["item_id"] == "brandnew"
     assert client.post("/items", {"items": [new]})["known"] == 1

@@ -74,6 +74,9 @@ def test_a_form_of_another_page_is_refused(client: Client) -> None:
     asked = client.ask("OPTIONS", "/events", headers={"origin": "http://evil"})
     assert (asked.status, asked.headers["allow"]) == (405, "POST")
     assert client.ask("OPTIONS", "/users/u1").headers["allow"] == "DELETE"
+    predict = "/v1/models/toys:predict"
+    assert client.ask("OPTIONS", predict).headers["allow"] == "POST"
+    assert client.ask("GET", predict).status == 405
 
 
 def test_a_page_elsewhere_cannot_make_a_browser_change_anything(client: Client) -> None:

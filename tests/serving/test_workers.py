@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+import shortlist as sl
 from serving.conftest import Client
 from serving.test_process import Process
+from shortlist.serving import standing
 from shortlist.serving.metrics import Metrics
 from shortlist.serving.sharing import Shared
+from shortlist.serving.standing import Standings
 
 
 def caught_up(client: Client) -> None:
@@ -144,6 +147,50 @@ def test_workers_share_a_port_are_started_again_and_drain_together(
     assert kept >= accepted >= 58  # whoever was killed had at most one or two under way
     until(lambda: sum(line["event"] == "stopped" for line in told) == 2)
     assert any(line["event"] == "worker_died" for line in told)
+
+
+def test_what_one_worker_is_told_all_do_before_it_answers(
+    bundle: Path, fitted: sl.Recommender
+) -> None:
+    # nobody watches the bundle: the others know it from the one that was told
+    started = Process(bundle, "--workers", "2", "--no-access-log", SHORTLIST_WATCH_SECONDS="0")
+    reading = threading.Thread(target=started.lines.read, daemon=True)
+    reading.start()
+    try:
+        until(lambda: {} not in started.ask("GET", "/version")[1]["workers"])
+
+        def versions() -> set[str]:
+            return {started.ask("GET", "/version")[1]["version"] for _ in range(20)}
+
+        assert versions() == {"0001"}
+        fitted.save(bundle)
+        told = started.ask("POST", "/admin/reload")[1]
+        assert told["workers"] == [{"champion": "0002"}] * 2
+        assert versions() == {"0002"}
+        told = started.ask("POST", "/admin/rollback", {})[1]
+        assert told["workers"] == [{"champion": "0001"}] * 2
+        assert versions() == {"0001"}
+        genres = started.ask("GET", "/items/i4")[1]["attributes"]["genres"]
+        new = {"item_id": "brandnew", "attributes": {"title": "New", "genres": genres}}
+        assert started.ask("POST", "/items", {"items": [new]})[1]["everywhere"]
+        assert {started.ask("GET", "/items/brandnew")[0] for _ in range(20)} == {200}
+    finally:
+        started.popen.terminate()
+        started.popen.wait(60)
+        reading.join()
+        started.lines.close()
+
+
+def test_a_worker_that_does_not_follow_is_told(
+    serving: Callable[..., Client], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standing, "AGREE_SECONDS", 0.05)
+    client = serving()
+    client.service.bundles._standings = Standings(tmp_path, 0, 2)  # the second never starts
+    client.service.bundles._stand()
+    assert client.post("/admin/reload", None)["workers"] == [{"champion": "0001"}, {}]
+    item = {"item_id": "new", "attributes": client.get("/items/i4")["attributes"]}
+    assert not client.post("/items", {"items": [item]})["everywhere"]
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc of Linux")

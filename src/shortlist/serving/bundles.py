@@ -1,7 +1,8 @@
 """The bundles that answer, how a new version of one replaces the old, and what happened since."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -13,7 +14,7 @@ from shortlist.serving.arms import Arms, Split
 from shortlist.serving.asking import Question, answer_batch
 from shortlist.serving.cleaning import Cleaner
 from shortlist.serving.committing import Committer
-from shortlist.serving.events import Kept, Store, StoreAway, StoreFull
+from shortlist.serving.events import Store, StoreAway, StoreFull, keep_items, news_after
 from shortlist.serving.memory import give_back
 from shortlist.serving.metrics import Metrics
 from shortlist.serving.opening import grown, open_running, pointer_of
@@ -21,11 +22,11 @@ from shortlist.serving.overlay import Overlay
 from shortlist.serving.refusals import DiskFull, NotKept, Refused
 from shortlist.serving.running import Running
 from shortlist.serving.settings import Arm, Settings
+from shortlist.serving.standing import Standings, standing_of
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
 _LET_GO_SECONDS = 1.0
-_News = tuple[int, int, list[Kept], dict[str, int], list[tuple[str, str]]]
 
 
 class Bundles:
@@ -36,6 +37,7 @@ class Bundles:
         store: read before anything answers.
         committer: reads and writes the store from then on.
         metrics: count reloads.
+        standings: of all workers; None where there is one.
 
     Attributes:
         arms: what answers now; :meth:`swap` replaces it in one assignment.
@@ -44,7 +46,12 @@ class Bundles:
     """
 
     def __init__(
-        self, settings: Settings, store: Store, committer: Committer, metrics: Metrics
+        self,
+        settings: Settings,
+        store: Store,
+        committer: Committer,
+        metrics: Metrics,
+        standings: Standings | None = None,
     ) -> None:
         self._settings, self._committer, self._metrics = settings, committer, metrics
         items = store.items()
@@ -62,6 +69,10 @@ class Bundles:
         self._cleaner = Cleaner(list(settings.bundles.values()), store.hash_of)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="bundles")
         self._lock = asyncio.Lock()
+        self._posted = 0  # items that the store had when this process last kept some
+        self._standings = standings
+        self._called = b"" if standings is None else standings.called()
+        self._stand()
 
     async def add_items(self, items: Sequence[tuple[str, str]]) -> tuple[int, int, int]:
         """Keep new items, and recommend them from now on.
@@ -89,7 +100,7 @@ class Bundles:
                     "an item has a column that the catalogue lacks, or a value of another kind; GET /items/{item_id} shows an item's columns",
                 )
             try:
-                await self._committer.call(lambda store: store.add_items(new))
+                self._posted = await self._committer.call(lambda store: keep_items(store, new))
             except StoreFull:
                 raise DiskFull from None
             except StoreAway:
@@ -132,6 +143,7 @@ class Bundles:
                     raise
                 self.reload_error = None
                 self._metrics.reloads["done"] += 1
+                self._stand()
                 logs.say("reloaded", arm=arm, version=made.version, before=before.version)
                 changed |= made.pointer != before.pointer
         return changed
@@ -194,6 +206,7 @@ class Bundles:
         while True:
             await asyncio.sleep(self._settings.follow_seconds)
             try:
+                await self._heed()
                 if await self.catch_up():  # also on other machines, which have their own copies
                     await self.clean()
             except Exception as error:  # the store may be away for a while
@@ -223,7 +236,7 @@ class Bundles:
             Whether somebody is to be forgotten who was not before.
         """
         after, known = self.overlay.followed, self._items
-        told = await self._committer.call(lambda store: _news(store, after, known))
+        told = await self._committer.call(lambda store: news_after(store, after, known))
         if told is None:
             return False
         last, n_items, events, forgotten, items = told
@@ -234,7 +247,43 @@ class Bundles:
             async with self._lock:
                 self._items = n_items
                 await self._grow_others(items)
+            self._stand()
         return more
+
+    async def everywhere(self) -> bool:
+        """Wait until every worker answers from the same versions and items as this one.
+
+        Returns:
+            Whether all do; not where one did not follow in time.
+        """
+        if self._standings is None:
+            return True
+        self._standings.call()
+        return await self._standings.agree(
+            lambda: standing_of(self.arms, max(self._items, self._posted))
+        )
+
+    def workers(self) -> list[Mapping[str, str]]:
+        """What every worker answers from.
+
+        Returns:
+            Versions by arm, by worker; empty for one that has not started.
+        """
+        if self._standings is None:
+            return [standing_of(self.arms, 0).versions]
+        return [{} if one is None else one.versions for one in self._standings.all()]
+
+    def _stand(self) -> None:
+        if self._standings is not None:
+            self._standings.write(standing_of(self.arms, self._items))
+
+    async def _heed(self) -> None:
+        # another worker was told of new versions
+        if self._standings is None or (called := self._standings.called()) == self._called:
+            return
+        self._called = called
+        with contextlib.suppress(ShortlistError):  # reload told it; the old one goes on
+            await self.reload(only_if_changed=True)
 
     async def _grow_others(self, items: Sequence[tuple[str, str]]) -> None:
         # the items are kept already: an arm that cannot hold them goes on without
@@ -279,14 +328,6 @@ def _tell_scale(running: Running, champion: Running) -> None:
             scale=running.scale,
             champion=champion.scale,
         )
-
-
-def _news(store: Store, after: int, known: int) -> _News | None:
-    last, n_items = store.marks()
-    if (last, n_items) == (after, known):
-        return None
-    items = store.items() if n_items != known else []
-    return last, n_items, store.events_after(after), store.forgotten(), items
 
 
 def _tell_refused(refused: Sequence[str]) -> None:

@@ -49,6 +49,9 @@ class Kept(Struct, frozen=True, gc=False):
     seq: int = 0
 
 
+News = tuple[int, int, list[Kept], dict[str, int], list[tuple[str, str]]]
+
+
 class Store(Protocol):
     """What keeps events. One thread writes, and every method may be called from it only, but for reads."""
 
@@ -94,6 +97,39 @@ class Store(Protocol):
     def close(self) -> None:
         """Give everything back."""
         ...
+
+
+def keep_items(store: Store, items: Sequence[tuple[str, str]]) -> int:
+    """Keep new items.
+
+    Args:
+        store: keeps them.
+        items: id and JSON of the columns.
+
+    Returns:
+        How many posted items the store has then.
+    """
+    store.add_items(items)
+    return store.marks()[1]
+
+
+def news_after(store: Store, after: int, known: int) -> News | None:
+    """What other processes wrote.
+
+    Args:
+        store: theirs too.
+        after: the last place that is known.
+        known: how many posted items are.
+
+    Returns:
+        The last place taken, how many items there are, the later events, all the forgotten, and all
+        items where there are more; None where there is nothing.
+    """
+    last, n_items = store.marks()
+    if (last, n_items) == (after, known):
+        return None
+    items = store.items() if n_items != known else []
+    return last, n_items, store.events_after(after), store.forgotten(), items
 
 
 def beside(bundle: Path) -> Path:

@@ -102,7 +102,9 @@ class Keeping:
             (str(one.item_id), msgspec.json.encode(one.attributes).decode())
             for one in asked.items
         ]
-        return ok(wire.ItemsKept(*await self._service.bundles.add_items(given)))
+        bundles = self._service.bundles
+        counts = await bundles.add_items(given)
+        return ok(wire.ItemsKept(*counts, everywhere=await bundles.everywhere()))
 
     async def events(self, _: Request, asked: wire.Events) -> Response:
         """What users did.

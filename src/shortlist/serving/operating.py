@@ -1,7 +1,7 @@
 """Routes for whoever runs the service."""
 
 from shortlist.errors import NoEarlierVersion, ShortlistError
-from shortlist.serving import wire
+from shortlist.serving import wire_operating
 from shortlist.serving.http import Request, Response, Route, ok
 from shortlist.serving.refusals import Refused
 from shortlist.serving.service import Service
@@ -25,18 +25,18 @@ class Operating:
         """
         return (
             Route("GET", "/health/live", self.live, "Whether the process lives", scope=None,
-                  answer=wire.Health),
+                  answer=wire_operating.Health),
             Route("GET", "/health/ready", self.is_ready, "Whether requests are answered",
-                  scope=None, answer=wire.Health),
+                  scope=None, answer=wire_operating.Health),
             Route("GET", "/metrics", self.metrics, "Counts and times for Prometheus"),
-            Route("GET", "/version", self.version, "What answers", answer=wire.Version),
+            Route("GET", "/version", self.version, "What answers", answer=wire_operating.Version),
             Route("POST", "/admin/reload", self.reload, "Take the bundle's current version",
-                  scope="admin", answer=wire.Version, refuses=(409,)),
+                  scope="admin", answer=wire_operating.Version, refuses=(409,)),
             Route("POST", "/admin/rollback", self.rollback, "Go back to another version",
-                  scope="admin", body=wire.Rollback, answer=wire.Version, refuses=(409,)),
+                  scope="admin", body=wire_operating.Rollback, answer=wire_operating.Version, refuses=(409,)),
         )  # fmt: skip
 
-    async def rollback(self, request: Request, asked: wire.Rollback) -> Response:
+    async def rollback(self, request: Request, asked: wire_operating.Rollback) -> Response:
         """Go back to another version of the bundle; it stays the current one for everybody.
 
         Args:
@@ -58,6 +58,7 @@ class Operating:
             raise Refused(
                 409, "bad_bundle", "there is no such version, or it cannot be trusted"
             ) from None
+        await self._service.bundles.everywhere()
         return await self.version(request)
 
     async def live(self, _: Request) -> Response:
@@ -66,7 +67,7 @@ class Operating:
         Returns:
             Health.
         """
-        return ok(wire.Health("live"))
+        return ok(wire_operating.Health("live"))
 
     async def is_ready(self, _: Request) -> Response:
         """Whether requests are answered.
@@ -75,8 +76,8 @@ class Operating:
             Health, with 503 where they are not.
         """
         if self._service.ready:
-            return ok(wire.Health("ready"))
-        return ok(wire.Health("stopping"), 503)
+            return ok(wire_operating.Health("ready"))
+        return ok(wire_operating.Health("stopping"), 503)
 
     async def metrics(self, _: Request) -> Response:
         """Counts and times.
@@ -97,7 +98,7 @@ class Operating:
         """
         service, running = self._service, self._service.running
         return ok(
-            wire.Version(
+            wire_operating.Version(
                 service.package,
                 running.recommender.name,
                 service.settings.model_name,
@@ -105,6 +106,7 @@ class Operating:
                 running.loaded,
                 running.snapshot.n_users,
                 running.snapshot.n_items,
+                service.bundles.workers(),
                 None
                 if service.bundles.reload_error is None
                 else "the last bundle offered was refused; the log says why",
@@ -112,7 +114,7 @@ class Operating:
         )
 
     async def reload(self, request: Request) -> Response:
-        """Take the bundle's current version.
+        """Take the bundle's current version, in every worker.
 
         Args:
             request: without a body.
@@ -131,4 +133,5 @@ class Operating:
                 "bad_bundle",
                 "the bundle was not taken, the one before goes on answering; the log says why",
             ) from None
+        await self._service.bundles.everywhere()
         return await self.version(request)

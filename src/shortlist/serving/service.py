@@ -20,6 +20,7 @@ from shortlist.serving.running import Running
 from shortlist.serving.settings import Arm, Settings
 from shortlist.serving.shadow import Shadow
 from shortlist.serving.sharing import Shared
+from shortlist.serving.standing import Standings
 
 Made = TypeVar("Made")
 _TELL_SECONDS = 1.0
@@ -51,7 +52,10 @@ class Service:
         self.store = open_store(settings.events) if store is None else store
         self.metrics = Metrics()
         self.committer = Committer(self.store, waiting=_COMMITS)
-        self.bundles = Bundles(settings, self.store, self.committer, self.metrics)
+        standings = None
+        if shared is not None:
+            standings = Standings(shared.folder, shared.number, settings.workers)
+        self.bundles = Bundles(settings, self.store, self.committer, self.metrics, standings)
         self.overlay = self.bundles.overlay
         self.batcher: Batcher[Question, Reply] = Batcher(
             self._answer,

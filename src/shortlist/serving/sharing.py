@@ -33,7 +33,8 @@ class Shared:
     """
 
     def __init__(self, folder: Path, number: int) -> None:
-        self._folder, self._file = folder, folder / f"{number}.counts"
+        self.folder, self.number = folder, number
+        self._file = folder / f"{number}.counts"
 
     def write(self, metrics: Metrics, gauges: Mapping[str, float]) -> None:
         """Tell the others what was counted here.
@@ -65,7 +66,7 @@ class Shared:
         """
         joined, gauges = Metrics(), Counter[str]()
         least: dict[str, float] = {}
-        for file in sorted(self._folder.glob("*.counts")):
+        for file in sorted(self.folder.glob("*.counts")):
             counts = msgspec.msgpack.decode(file.read_bytes(), type=_Counts)
             _add(joined, counts)
             for name, value in counts.gauges.items():

@@ -259,11 +259,15 @@ class EventsKept(Struct, frozen=True):
 
 
 class ItemsKept(Struct, frozen=True):
-    """What became of new items. ``known`` were there already and stay as they are."""
+    """What became of new items. ``known`` were there already and stay as they are.
+
+    ``everywhere`` says whether every worker has them by now; if not, it will in a moment.
+    """
 
     added: int
     known: int
     like_none: int
+    everywhere: bool
 
 
 class HistoryEntry(Struct, frozen=True, omit_defaults=True):
@@ -304,31 +308,6 @@ class Forgotten(Struct, frozen=True):
     hidden_rows: int
     bundle: Cleaned
     remains: str = _REMAINS
-
-
-class Health(Struct, frozen=True):
-    """Whether the service lives, or is ready."""
-
-    status: str
-
-
-class Version(Struct, frozen=True):
-    """What answers."""
-
-    shortlist: str
-    name: str
-    bundle: str
-    version: str
-    loaded: str
-    users: int
-    items: int
-    last_reload_error: str | None = None
-
-
-class Rollback(Asked, frozen=True):
-    """A version of the bundle to go back to; without it, the one before the current."""
-
-    version: Annotated[str, Meta(pattern=r"^\d{4,}$")] | None = None
 
 
 class Fault(Struct, frozen=True):
