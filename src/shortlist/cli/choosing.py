@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shortlist.cli.fitting import show_saved, timed
+from shortlist.cli.fitting import saved_json, show_saved, timed
 from shortlist.cli.printing import as_json, heading, progress, sentence, show
 from shortlist.cli.words import as_flags
 
@@ -42,18 +42,9 @@ def choose(
     final = auto.recommender
     final.metrics = {"holdout": auto.protocol, "auto": auto.to_dict()}
     version = final.save(out)
+    seconds = time.perf_counter() - started
     if json:
-        as_json(
-            {
-                "bundle": str(out),
-                "version": version.name,
-                "name": final.name,
-                "rows": len(data),
-                "users": final.snapshot.n_users,
-                "items": final.snapshot.n_items,
-                **final.metrics,
-            }
-        )
+        as_json(saved_json(final, out, version, seconds))
         return
     heading(f"Holdout: {auto.protocol['name']}, {auto.protocol['rows']:,} rows")
     show(f"What leaks: {as_flags(auto.protocol['leaks'])}")
@@ -65,7 +56,7 @@ def choose(
         "The rows held back chose, so the winner's figure flatters a little: for a clean one, keep a "
         "test file and run shortlist evaluate.",
     )
-    show_saved(final, out, version, time.perf_counter() - started)
+    show_saved(final, out, version, seconds)
 
 
 def with_best_ranker(

@@ -228,3 +228,30 @@ def show_saved(final: "Recommender", out: Path, version: Path, seconds: float) -
         f"{out} (version {version.name}, {size / 1e6:.1f} MB)",
         f"Try: shortlist recommend {out} --user {snapshot.user_vocabulary.ids[0]}",
     )
+
+
+def saved_json(
+    final: "Recommender", out: Path, version: Path, seconds: float
+) -> dict[str, Any]:
+    """What :func:`show_saved` says, with the figures, for programs.
+
+    Args:
+        final: the recommender in the bundle.
+        out: the bundle.
+        version: the folder of the version written.
+        seconds: that it took.
+
+    Returns:
+        Plain values.
+    """
+    snapshot = final.snapshot
+    return {
+        "bundle": str(out),
+        "version": version.name,
+        "name": final.name,
+        "rows": len(snapshot.histories.item_rows),
+        "users": snapshot.n_users,
+        "items": snapshot.n_items,
+        "seconds": round(seconds, 3),
+        **final.metrics,
+    }

@@ -16,6 +16,7 @@ from shortlist.cli.fitting import (
     ranker_gap,
     ranker_verdict,
     rating_errors_beside_bias,
+    saved_json,
     show_saved,
     timed,
 )
@@ -163,18 +164,7 @@ def train(
     version = final.save(out)
     seconds = time.perf_counter() - started
     if json:
-        as_json(
-            {
-                "bundle": str(out),
-                "version": version.name,
-                "name": final.name,
-                "rows": len(data),
-                "users": final.snapshot.n_users,
-                "items": final.snapshot.n_items,
-                "seconds": round(seconds, 3),
-                **final.metrics,
-            }
-        )
+        as_json(saved_json(final, out, version, seconds))
     else:
         _print(final, rec.name, protocol, figures, out, version, seconds)
 
