@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -10,6 +11,7 @@ import shortlist as sl
 from serving.conftest import Client
 from shortlist.data.catalogue import Catalogue
 from shortlist.data.interactions import Interactions
+from shortlist.serving.metrics import held_bytes
 
 
 @pytest.fixture
@@ -147,3 +149,18 @@ def test_the_list_names_its_second_stage(
 ) -> None:
     assert client.post("/recommend", {"user_id": "u1"})["ranker"] == "bias"
     assert serving(bundle=str(four)).post("/recommend", {"user_id": "u1"})["ranker"] is None
+
+
+@pytest.mark.skipif(held_bytes()[1] == 0, reason="the system does not tell")
+def test_memory_that_a_file_backs_is_not_the_processes_own(tmp_path: Path) -> None:
+    size = 64 << 20
+    file = tmp_path / "mapped"
+    np.zeros(size, np.uint8).tofile(file)
+    resident, own = held_bytes()
+    mapped = np.memmap(file, mode="r")
+    assert mapped.sum() == 0  # every page was touched
+    more, same = held_bytes()
+    assert more - resident > 0.9 * size
+    assert same - own < 0.1 * size
+    made = np.ones(size, np.uint8)
+    assert held_bytes()[1] - same > 0.9 * made.nbytes

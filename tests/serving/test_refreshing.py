@@ -223,3 +223,31 @@ def test_old_versions_are_removed_but_never_the_current_one(
     assert versions(paired) == ["0003", "0005"]
     with pytest.raises(ConfigError, match="keep must be at least 1"):
         refresh(paired, store, keep=0)
+
+
+def test_a_bundle_that_reads_a_context_takes_events_and_says_that_it_is_not_refreshed(
+    serving: Callable[..., Client],
+    world: sl.Interactions,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("torch", reason="the extra torch is not installed")
+    table = world.table.with_columns(hour=pl.col("timestamp") // 3600 % 24)
+    train = sl.Interactions(table, world.catalogue, world.users, world.positive)
+    path = tmp_path / "hours.bundle"
+    towers = sl.retrieval.TwoTower(dim=4, epochs=1, context=["hour"], item=["item_id"])
+    sl.Recommender([towers]).fit(train).save(path)
+    client = serving(bundle=str(path))
+    asked = {"user_id": "u3", "k": 40, "context": {"hour": 9}}
+    first = client.post("/recommend", asked)["recommendations"][0]["item_id"]
+    event = {"event": "watch", "user_id": "u3", "item_id": first}
+    client.post("/events", {"events": [event]})
+    after = client.post("/recommend", asked)["recommendations"]
+    assert first not in {one["item_id"] for one in after}
+    late = client.post("/recommend", {**asked, "context": {"hour": 23}})["recommendations"]
+    assert [one["score"] for one in late] != [one["score"] for one in after]
+    assert main(["refresh", str(path), "--force"]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "cannot be refreshed: it was trained with hour of the time of asking" in told
+    assert versions(path) == ["0001"]
+    assert client.post("/recommend", asked)["recommendations"] == after

@@ -19,7 +19,8 @@ _HELP = {
     "shortlist_shadow_failed": "Requests on which the shadow failed.",
     "shortlist_waiting_requests": "Requests that wait to be answered.",
     "shortlist_ready": "Whether requests are answered: 1 or 0.",
-    "shortlist_resident_bytes": "Memory held.",
+    "shortlist_resident_bytes": "Memory held; pages of the bundle count in every worker.",
+    "shortlist_own_bytes": "Memory held that workers do not share.",
     "shortlist_flushes": "Flushes of events to disk.",
     "shortlist_time_seconds": "The time of the service, in seconds since 1970.",
     "shortlist_info": "The version of the bundle that answers.",
@@ -170,16 +171,19 @@ def _head(name: str, kind: str) -> tuple[str, str]:
     return f"# HELP {name} {_HELP[name]}", f"# TYPE {name} {kind}"
 
 
-def resident_bytes() -> int:
+def held_bytes() -> tuple[int, int]:
     """The memory that this process holds.
 
+    Not Linux's share of the shared pages (PSS): reading that took 11 ms, this 0.02.
+
     Returns:
-        Bytes; 0 where the system does not tell.
+        Bytes, and how many of them no file of the bundle backs, so that no other worker has them;
+        0 where the system does not tell.
     """
     try:
-        for line in Path("/proc/self/status").read_text("ascii").splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
+        lines = Path("/proc/self/status").read_text("ascii").splitlines()
     except OSError:
-        return 0
-    return 0
+        return 0, 0
+    told = {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
+    resident, own = (told.get(name, ["0"])[0] for name in ("VmRSS", "RssAnon"))
+    return int(resident) * 1024, int(own) * 1024

@@ -80,7 +80,8 @@ def refresh(
         What came of it.
 
     Raises:
-        ConfigError: ``held_back`` or ``keep`` is out of range.
+        ConfigError: ``held_back`` or ``keep`` is out of range, or a part of the bundle reads columns
+            of a context, which neither the bundle's rows nor events have.
     """
     if not 0 < held_back < 1:
         msg = f"held_back must lie between 0 and 1; got {held_back}"
@@ -91,6 +92,7 @@ def refresh(
     clean(path, store.hash_of, store.forgotten())  # nobody forgotten is learned from
     last, _ = store.marks()
     running, refused = open_running(path, store.items())
+    _insist_no_context(running)
     events = [one for one in store.events_after(running.through) if one.seq <= last]
     usable = [one for one in events if running.on_scale(one.rating)]
     off_scale = len(events) - len(usable)
@@ -130,6 +132,12 @@ def refresh(
     if keep is not None:
         remove_old(path, keep)
     return Refreshed(*counts, found, version, False, verdict)
+
+
+def _insist_no_context(running: Running) -> None:
+    if columns := running.recommender.context_columns:
+        msg = f"{running.path} cannot be refreshed: it was trained with {', '.join(columns)} of the time of asking, which a bundle does not keep of its rows, and events do not have. It goes on answering; train again on a table that has them"
+        raise ConfigError(msg)
 
 
 def _judged(base: Recommender, earlier: pl.DataFrame, held: pl.DataFrame, *, seed: int) -> Gate:

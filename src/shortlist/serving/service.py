@@ -13,7 +13,7 @@ from shortlist.serving.asking import Question, Reply, answer_batch
 from shortlist.serving.bundles import Bundles
 from shortlist.serving.committing import Committer
 from shortlist.serving.events import Kept, Store, StoreAway, StoreBusy, StoreFull, open_store
-from shortlist.serving.metrics import Metrics, resident_bytes
+from shortlist.serving.metrics import Metrics, held_bytes
 from shortlist.serving.opening import pointer_of
 from shortlist.serving.refusals import DiskFull, LogHeld, NotKept, Overloaded, TooSlow
 from shortlist.serving.running import Running
@@ -203,10 +203,12 @@ class Service:
             overlaps, self.shadow.overlaps = self.shadow.overlaps, []
             for overlap in overlaps:
                 self.metrics.agreement.observe(overlap)
+        resident, own = held_bytes()
         return {
             "shortlist_waiting_requests": float(self.batcher.depth),
             "shortlist_ready": float(self.ready),
-            "shortlist_resident_bytes": float(resident_bytes()),
+            "shortlist_resident_bytes": float(resident),
+            "shortlist_own_bytes": float(own),
             "shortlist_flushes": float(self.committer.flushes),
             "shortlist_time_seconds": time.time(),
         } | (
