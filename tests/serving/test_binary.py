@@ -127,6 +127,8 @@ def test_a_header_that_is_no_length_of_the_json_is_refused(client: Client, told:
         {"parameters": {"sequence_id": 1}},
         {"outputs": [{"name": "score", "parameters": {"classification": 2}}]},
         {"inputs": _asked()["inputs"] * 2},
+        {"model_name": "other"},
+        {"output": [{"name": "score"}]},
     ],
 )
 def test_what_would_change_the_answer_is_refused_not_ignored(

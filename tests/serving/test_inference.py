@@ -40,6 +40,7 @@ def test_open_inference_answers_with_tensors(client: Client, fitted: sl.Recommen
         {"shape": [3]},
         {"shape": []},
         {"datatype": "FP32"},
+        {"odd": 1},
         {"name": "other"},
         {"data": ["u1", True]},
         {"data": [["u1"], "u2"]},
@@ -125,6 +126,12 @@ def test_a_public_client_of_the_protocol_is_answered(bundle: Path) -> None:
             assert scores == pytest.approx([one["score"] for one in items])
 
 
+def test_a_name_said_again_is_that_of_the_path(client: Client) -> None:
+    path = "/v2/models/toys/infer"
+    told = client.post(path, {**_infer(), "model_name": "toys"})
+    assert told == client.post(path, _infer())
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -169,7 +176,15 @@ def test_tensorflow_servings_form_by_row_and_by_column(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{}, {"instances": []}, {"instances": [{}]}, {"inputs": 3}, {"instances": [[1]]}]
+    "wrong",
+    [
+        {},
+        {"instances": ["u1"], "odd": 1},
+        {"instances": []},
+        {"instances": [{}]},
+        {"inputs": 3},
+        {"instances": [[1]]},
+    ],
 )
 def test_instances_that_are_not_as_described_are_refused(
     client: Client, wrong: dict[str, Any]

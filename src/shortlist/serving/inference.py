@@ -140,6 +140,8 @@ class Inference:
             Refused: the tensors are not as described.
         """
         name, given = self._named(request), {one.name: one for one in asked.inputs}
+        if asked.model_name not in (name, UNSET):
+            raise Refused(422, "invalid_request", "model_name must be that of the path")
         if set(given) not in ({"user_id"}, {"user_id", "k"}) or len(given) < len(asked.inputs):
             raise Refused(422, "invalid_request", "inputs are user_id, and k if wanted")
         raw = dict(zip(given, raw_parts(asked.inputs, request.rest), strict=True))

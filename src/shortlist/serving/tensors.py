@@ -39,7 +39,7 @@ class InferParameters(Struct, kw_only=True, forbid_unknown_fields=True):
     content_type: str | UnsetType = UNSET
 
 
-class Tensor(Struct, kw_only=True):
+class Tensor(Struct, kw_only=True, forbid_unknown_fields=True):
     """A named array: ``user_id`` (BYTES) and ``k`` (INT64) go in, ``item_id`` and ``score`` come out.
 
     Without ``data``, its bytes follow the JSON.
@@ -52,7 +52,7 @@ class Tensor(Struct, kw_only=True):
     parameters: TensorParameters | UnsetType = UNSET
 
 
-class Wanted(Struct, kw_only=True):
+class Wanted(Struct, kw_only=True, forbid_unknown_fields=True):
     """A tensor that shall be answered."""
 
     name: Literal["item_id", "score"]
@@ -65,11 +65,15 @@ class ProtocolFailure(Struct):
     error: str
 
 
-class InferRequest(Struct, kw_only=True):
-    """A request of the Open Inference Protocol; without ``outputs``, all are answered."""
+class InferRequest(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A request of the Open Inference Protocol; without ``outputs``, all are answered.
+
+    ``model_name`` may be said again; it is that of the path.
+    """
 
     inputs: Annotated[list[Tensor], Meta(min_length=1, max_length=8)]
     id: Annotated[str, Meta(max_length=128)] | UnsetType = UNSET
+    model_name: str | UnsetType = UNSET
     parameters: InferParameters | UnsetType = UNSET
     outputs: Annotated[list[Wanted], Meta(max_length=8)] | UnsetType = UNSET
 
@@ -128,7 +132,7 @@ class ModelReady(Struct):
     ready: bool
 
 
-class PredictRequest(Struct, kw_only=True):
+class PredictRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """A request of TensorFlow Serving: ``instances`` are ids, or objects with ``user_id`` and ``k``."""
 
     instances: Annotated[list[Any], Meta(max_length=MOST)] | UnsetType = UNSET
