@@ -92,3 +92,76 @@ def test_a_head_in_pieces_that_comes_in_time_is_answered_and_the_connection_kept
         server.close()
 
     asyncio.run(run())
+
+
+def head_of(size: int) -> bytes:
+    head, end = b"GET / HTTP/1.1\r\nhost: localhost\r\nx: ", b"\r\n\r\n"
+    return head + b"a" * (size - len(head) - len(end)) + end
+
+
+MOST = transport.HEAD_BYTES
+TOO_LARGE = [
+    pytest.param(head_of(2 * MOST), id="one line that ends"),
+    pytest.param(head_of(9 * MOST)[:-4], id="one line that does not end"),
+    pytest.param(REQUEST[:-2] + b"x: y\r\n" * MOST, id="many lines"),
+    pytest.param(b"GET /?" + b"a" * 2 * MOST, id="a long path"),
+]
+
+
+@pytest.mark.parametrize("piece", [1000, 1 << 30])
+@pytest.mark.parametrize("before", [0, 1])
+@pytest.mark.parametrize("sent", TOO_LARGE)
+def test_a_head_that_is_too_large_is_refused_and_the_connection_cut(
+    monkeypatch: pytest.MonkeyPatch, sent: bytes, before: int, piece: int
+) -> None:
+    monkeypatch.setattr(transport, "_LINGER_SECONDS", 0.05)
+
+    async def run() -> None:
+        server, reader, writer = await connected()
+        for _ in range(before):
+            writer.write(REQUEST)
+            assert await answered(reader)
+        for at in range(0, len(sent), piece):
+            writer.write(sent[at : at + piece])
+            await writer.drain()
+        async with asyncio.timeout(20):
+            told = await reader.read()  # until it is cut
+        assert told.startswith(b"HTTP/1.1 431 ")
+        assert told.count(b"HTTP/1.1") == 1
+        writer.close()
+        server.close()
+
+    asyncio.run(run())
+
+
+def test_a_head_just_small_enough_a_long_body_and_many_requests_are_answered() -> None:
+    long = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 300000\r\n\r\n"
+
+    async def run() -> None:
+        server, reader, writer = await connected()
+        for sent in (head_of(MOST), long + b"b" * 300_000, *[head_of(MOST // 2)] * 5):
+            for at in range(0, len(sent), 5000):
+                writer.write(sent[at : at + 5000])
+                await writer.drain()
+            assert await answered(reader)
+        writer.close()
+        server.close()
+
+    asyncio.run(run())
+
+
+def test_trailers_of_a_body_are_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_LINGER_SECONDS", 0.05)
+    start = b"POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n1\r\nb\r\n0\r\n"
+
+    async def run() -> None:
+        server, reader, writer = await connected()
+        writer.write(start)
+        assert await answered(reader)
+        writer.write(b"x: y\r\n" * MOST)
+        async with asyncio.timeout(20):
+            assert (await reader.read()).startswith(b"HTTP/1.1 431 ")
+        writer.close()
+        server.close()
+
+    asyncio.run(run())

@@ -7,6 +7,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _HEAD = b"HTTP/1.1 "
 HEAD_SECONDS = 10.0  # for a head to come, from the connection or from its first byte on
+HEAD_BYTES = 64 * 1024  # of a request's line and headers: whoever asks has shown no key yet
+_LINGER_SECONDS = 1.0  # in which a refusal is read before the connection is cut
+_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-length: 0\r\nconnection: close\r\n\r\n"
+)
 
 
 class OneWrite:
@@ -59,6 +65,7 @@ class Protocol(HttpToolsProtocol):
             transport: of the connection.
         """
         super().connection_made(OneWrite(transport))  # type: ignore[arg-type]
+        self._unread, self._refused = 0, False
         self._look_later()
 
     def data_received(self, data: bytes) -> None:
@@ -67,9 +74,61 @@ class Protocol(HttpToolsProtocol):
         Args:
             data: bytes.
         """
+        if self._refused:
+            return
+        self._unread += len(data)
         super().data_received(data)
+        if self._unread > HEAD_BYTES:
+            self._refuse_head()
         if not self._looking and self._waits_for_head():
             self._look_later()
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer, unless the head is too large.
+
+        Raises:
+            ValueError: it is; :meth:`send_400_response` is called for it.
+        """
+        if self._unread > HEAD_BYTES:  # seldom: what came with it is counted too
+            parts = (self.url, *(part for pair in self.headers for part in pair))
+            if sum(map(len, parts)) > HEAD_BYTES:
+                self._refuse_head()
+                msg = f"the head of a request has at most {HEAD_BYTES} bytes"
+                raise ValueError(msg)
+        self._unread = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Read on in the body.
+
+        Args:
+            body: bytes.
+        """
+        self._unread = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is here."""
+        self._unread = 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP.
+
+        Args:
+            msg: why.
+        """
+        if not self._refused:
+            super().send_400_response(msg)
+
+    def _refuse_head(self) -> None:
+        if self._refused:
+            return
+        self._refused = True
+        if self._nothing_under_way():
+            self.transport.write(_TOO_LARGE)
+        # what still comes is thrown away meanwhile: a reset would take the refusal with it
+        asyncio.get_running_loop().call_later(_LINGER_SECONDS, self.transport.close)
 
     def _waits_for_head(self) -> bool:
         if self.timeout_keep_alive_task is not None:  # nothing of it is here, and uvicorn looks
