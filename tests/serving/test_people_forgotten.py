@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import polars as pl
 import pytest
@@ -18,7 +19,7 @@ from shortlist.cli.main import main
 from shortlist.errors import BundleError
 from shortlist.recommender.publishing import pointed_at, versions
 from shortlist.serving import cleaning
-from shortlist.serving.events import Kept, StoreBusy
+from shortlist.serving.events import Kept, StoreBusy, StoreFull
 from shortlist.serving.sqlite import SqliteStore
 
 WHO = "zebra-7731"  # an id that no other text holds
@@ -156,6 +157,61 @@ def test_a_reader_of_the_log_is_waited_for(tmp_path: Path) -> None:
     assert store.forget(WHO)[0] == 0
     assert traces(tmp_path) == []
     store.close()
+
+
+class FullDisk:
+    """A connection on whose disk the log has no room to be emptied, and maybe none to grow."""
+
+    def __init__(self, inner: sqlite3.Connection, *, fails: tuple[str, ...]) -> None:
+        self._inner, self._fails = inner, fails
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        if statement.startswith(self._fails):
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+        return self._inner.execute(statement, *values)
+
+
+def test_a_full_disk_leaves_bytes_that_a_later_try_removes(client: Client) -> None:
+    client.post("/events", events("i4"))
+    store = client.service.store
+    assert isinstance(store, SqliteStore)
+    whole, path = store._db, f"/users/{WHO}"
+    tries: list[tuple[tuple[str, ...], str]] = [
+        (("DELETE FROM events WHERE user_id",), "disk_full"),
+        (("PRAGMA wal_checkpoint",), "log_held"),
+        (("PRAGMA wal_checkpoint", "INSERT OR REPLACE INTO forgotten"), "log_held"),
+    ]
+    for fails, code in tries:
+        store._db = cast("sqlite3.Connection", FullDisk(whole, fails=fails))
+        told = client.ask("DELETE", path)
+        assert told.json["error"]["code"] == code
+        left = client.get(f"{path}/history")["total"]
+        assert left == (11 if code == "disk_full" else 0)
+    state = Path(client.service.settings.events)
+    assert traces(state)
+    store._db = whole
+    assert client.ask("DELETE", path).json["events"] == 0
+    assert traces(state) == []
+
+
+def test_the_command_says_that_the_disk_is_full(
+    serving: Callable[..., Client],
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fails(*_: object) -> None:
+        raise StoreFull
+
+    state = serving().service.settings.events
+    monkeypatch.setattr(SqliteStore, "forget", fails)
+    assert main(["forget", str(bundle), "--state", state, "--user", WHO]) == 2
+    assert "StoreFull" in capsys.readouterr().err
 
 
 def test_a_service_elsewhere_cleans_its_own_copy(

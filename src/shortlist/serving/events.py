@@ -24,7 +24,7 @@ class StoreAway(Exception):
 
 
 class StoreBusy(Exception):
-    """Somebody else reads what must be written; try again."""
+    """Somebody was forgotten, but the log still has the bytes: it is read, or the disk is full. Try again."""
 
 
 class Kept(Struct, frozen=True, gc=False):

@@ -10,7 +10,7 @@ import msgspec
 from shortlist.serving import wire
 from shortlist.serving.events import Kept
 from shortlist.serving.http import Parameter, Request, Response, Route, ok
-from shortlist.serving.refusals import Refused, UnknownItem
+from shortlist.serving.refusals import LogHeld, Refused, UnknownItem
 from shortlist.serving.service import Service
 
 if TYPE_CHECKING:
@@ -187,18 +187,28 @@ class Keeping:
 
         Returns:
             Forgotten.
+
+        Raises:
+            LogHeld: the bytes of the events could not be removed yet.
         """
         service = self._service
-        events, hidden = await service.forget(request.parameters["user_id"])
-        cleaning = asyncio.ensure_future(service.bundles.clean())
+        try:
+            events, hidden = await service.forget(request.parameters["user_id"])
+        except LogHeld:
+            self._clean()
+            raise
+        cleaning = self._clean()
         done, _ = await asyncio.wait({cleaning}, timeout=service.settings.timeout_seconds)
         state: wire.Cleaned = "under way"
         if done:
             state = "done" if cleaning.result() else "failed"
-        else:
-            self._cleaning.add(cleaning)  # so that it is not collected before it is done
-            cleaning.add_done_callback(self._cleaning.discard)
         return ok(wire.Forgotten(events, hidden, state))
+
+    def _clean(self) -> "asyncio.Future[bool]":
+        cleaning = asyncio.ensure_future(self._service.bundles.clean())
+        self._cleaning.add(cleaning)  # so that it is not collected before it is done
+        cleaning.add_done_callback(self._cleaning.discard)
+        return cleaning
 
 
 def _insist_on_scale(running: "Running", rating: float | None) -> None:

@@ -48,7 +48,7 @@ class DiskFull(Refused):
     """Nothing can be written."""
 
     def __init__(self) -> None:
-        words = "nothing was kept: the disk is full; reading goes on"
+        words = "nothing was changed: the disk is full; reading goes on"
         super().__init__(507, "disk_full", words, retry_after_seconds=60)
 
 
@@ -61,10 +61,10 @@ class NotKept(Refused):
 
 
 class LogHeld(Refused):
-    """Somebody was forgotten, but the log of the events is read and cannot be emptied."""
+    """Somebody was forgotten, but the log of the events cannot be emptied."""
 
     def __init__(self) -> None:
-        words = "the events are removed and used no more, but a reader holds the log, which has their bytes; ask again"
+        words = "the events are removed and used no more, but the log still has their bytes: somebody reads it, or the disk is full; ask again"
         super().__init__(503, "log_held", words, retry_after_seconds=5)
 
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version as package_version
 from typing import Any, TypeVar
 
+from shortlist.serving import logs
 from shortlist.serving.answering import Batcher
 from shortlist.serving.arms import Arms
 from shortlist.serving.asking import Question, Reply, answer_batch
@@ -167,7 +168,9 @@ class Service:
             raise DiskFull from None
         except StoreAway:
             raise NotKept from None
-        except StoreBusy:
+        except StoreBusy as held:
+            logs.say("log_held", level="error", reason=str(held))
+            await self.bundles.catch_up()  # it is told by the store, and hidden from now on
             raise LogHeld from None
         self.overlay.forget({self.store.hash_of(user_id): seq})
         return removed, hidden

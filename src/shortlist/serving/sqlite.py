@@ -124,7 +124,8 @@ class SqliteStore:
             How many events there were, and the place of the forgetting in the order of arrival.
 
         Raises:
-            StoreBusy: the events are gone, but a reader holds the log, which still has their bytes.
+            StoreBusy: the events are gone, but the log cannot be emptied and still has their bytes.
+            StoreFull: nothing was removed, now or by an earlier try.
         """
         found = seq = 0
 
@@ -144,11 +145,14 @@ class SqliteStore:
                 "INSERT OR REPLACE INTO forgotten VALUES (?, ?)", (self.hash_of(user_id), seq)
             )
 
-        self._committed(write)
-        for _ in range(_TRIES):
-            if not self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-                return found, seq
-        raise StoreBusy
+        try:
+            self._committed(write)
+        except StoreFull:
+            found, seq = 0, self._forgotten_at(user_id)
+            if not seq:
+                raise
+        self._empty_log()
+        return found, seq
 
     def events_after(self, seq: int) -> list[Kept]:
         """Events in the order of arrival.
@@ -239,6 +243,27 @@ class SqliteStore:
         )
         found: bytes = self._db.execute("SELECT value FROM salt").fetchone()[0]
         return found
+
+    def _forgotten_at(self, user_id: str) -> int:
+        # the place of a forgetting after which nothing came; 0 where there is none
+        found = self._db.execute(
+            "SELECT seq FROM forgotten WHERE user_hash = ?"
+            " AND NOT EXISTS (SELECT 1 FROM events WHERE user_id = ?)",
+            (self.hash_of(user_id), user_id),
+        ).fetchone()
+        return 0 if found is None else int(found[0])
+
+    def _empty_log(self) -> None:
+        for _ in range(_TRIES):
+            try:
+                held = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            except sqlite3.OperationalError as error:
+                msg = f"the log cannot be emptied: {error}"
+                raise StoreBusy(msg) from error
+            if not held:
+                return
+        msg = "the log cannot be emptied: somebody reads it"
+        raise StoreBusy(msg)
 
     def _committed(self, write: "_Write") -> None:
         try:
