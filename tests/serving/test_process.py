@@ -95,6 +95,32 @@ def test_requests_and_logs_carry_one_id_and_no_secret(bundle: Path) -> None:
     ]
 
 
+def test_what_libraries_say_is_one_line_of_json_once(process: Process) -> None:
+    new = {"item_id": "lonely", "attributes": {"genres": ["Nothing has it"]}}
+    assert process.ask("POST", "/items", {"items": [new]})[0] == 200
+    process.popen.terminate()
+    told = [json.loads(line) for line in process.lines.read().splitlines()]
+    words = [one["message"] for one in told if one["event"] == "log"]
+    assert words == ["add_items: 1 items are like nothing known, so they come last: ['lonely']"]
+
+
+def test_a_warning_in_two_lines_is_one_line_of_the_log() -> None:
+    code = """
+import logging, warnings
+from shortlist.serving import logs
+logging.getLogger("shortlist").addHandler(logging.StreamHandler())  # as the command line's
+logs.take_over()
+warnings.warn("one\\ntwo")
+logging.getLogger("shortlist.data").warning("%d of %r", 2, "x")
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    first, second = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert (first["logger"], second["message"]) == ("py.warnings", "2 of 'x'")
+    assert "one\ntwo" in first["message"]
+
+
 @pytest.mark.parametrize("wrong", ["port", "bundle", "open"])
 def test_what_cannot_start_says_why_in_one_line(bundle: Path, wrong: str) -> None:
     with socket.socket() as held:

@@ -144,8 +144,46 @@ def test_a_new_item_is_recommended_by_what_it_is_like(client: Client) -> None:
     assert client.post("/items", {"items": [new]})["known"] == 1
 
 
-def test_a_text_where_the_catalogue_has_a_list_is_refused(client: Client) -> None:
-    new = {"item_id": "odd", "attributes": {"genres": "Drama"}}
+def test_posted_numbers_do_not_move_the_bounds_that_everybody_is_shown(client: Client) -> None:
+    before = client.get("/catalogue")["columns"]
+    genres = client.get("/items/i4")["attributes"]["genres"]
+    old = {"item_id": "old", "attributes": {"genres": genres, "year": -5_000_000_000}}
+    assert client.post("/items", {"items": [old]})["added"] == 1
+    year, year_before = (
+        next(one for one in told if one["name"] == "year")
+        for told in (client.get("/catalogue")["columns"], before)
+    )
+    assert year == year_before
+
+
+def test_a_title_that_two_items_share_is_said_to_be(client: Client) -> None:
+    told = client.get("/items/i4")
+    twin = {"title": told["title"], "genres": told["attributes"]["genres"]}
+    assert client.post("/similar", {"item_id": told["title"]})["similar"]
+    client.post("/items", {"items": [{"item_id": "twin", "attributes": twin}]})
+    for path in ("/similar", "/audience"):
+        refused = client.ask("POST", path, {"item_id": told["title"]})
+        assert (refused.status, refused.json["error"]["code"]) == (422, "shared_title")
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"genres": "Drama"},
+        {"genres": [1]},
+        {"genres": [True]},
+        {"title": 7},
+        {"year": True},
+        {"year": 1995.5},
+        {"year": "1995"},
+        {"year": 1e300},
+        {"item_id": "i4"},
+    ],
+)
+def test_a_value_of_another_kind_than_the_catalogues_is_refused(
+    client: Client, attributes: dict[str, Any]
+) -> None:
+    new = {"item_id": "odd", "attributes": attributes}
     told = client.ask("POST", "/items", {"items": [new]})
     assert (told.status, told.json["error"]["code"]) == (422, "bad_item")
     assert client.ask("GET", "/items/odd").status == 404

@@ -10,7 +10,7 @@ from shortlist.serving import wire
 from shortlist.serving.asking import Question, Reply, queries_of
 from shortlist.serving.http import Request, Response, Route, ok
 from shortlist.serving.overlay import guest
-from shortlist.serving.refusals import Refused, UnknownItem
+from shortlist.serving.refusals import Refused
 from shortlist.serving.service import Service
 
 if TYPE_CHECKING:
@@ -100,16 +100,12 @@ class Answers:
             SimilarItems.
 
         Raises:
-            UnknownItem: the item is.
-            Refused: the bundle cannot say.
+            Refused: the item is not known, or the bundle cannot say.
         """
         running = self._service.running
-        row = running.row(asked.item_id)
-        if row < 0:
-            raise UnknownItem
+        item_id = running.item_ids[running.row_asked(asked.item_id)]
         if asked.where is not None:
             running.mask_of(asked.where)  # refuses what cannot be read
-        item_id = running.item_ids[row]
 
         def work() -> "pl.DataFrame":
             return running.recommender.similar(item_id, k=asked.k, where=asked.where)
@@ -142,14 +138,10 @@ class Answers:
             AudienceOfItem; forgotten users are not in it.
 
         Raises:
-            UnknownItem: the item is.
-            Refused: the bundle cannot say.
+            Refused: the item is not known, or the bundle cannot say.
         """
         service, running = self._service, self._service.running
-        row = running.row(asked.item_id)
-        if row < 0:
-            raise UnknownItem
-        item_id = running.item_ids[row]
+        item_id = running.item_ids[running.row_asked(asked.item_id)]
         hidden = service.overlay.forgotten_count
         k = min(asked.k + hidden, running.snapshot.n_users)
 

@@ -148,10 +148,12 @@ class _Look:
     def catalogue(self) -> Catalogue:
         running, snapshot = self.running, self.running.snapshot
         table, ratings = snapshot.catalogue.table, snapshot.histories.ratings
+        growth = running.recommender.growth
+        trained = snapshot.n_items if growth is None else growth.n_items
         return Catalogue(
             snapshot.n_items,
             [
-                _column(table[name])
+                _column(table[name], trained)
                 for name in table.columns
                 if name not in {"item_id", "title"}
             ],
@@ -201,14 +203,15 @@ class _Look:
         ]
 
 
-def _column(held: "pl.Series") -> Column:
+def _column(held: "pl.Series", trained: int) -> Column:
     import polars as pl
 
     name, kind = held.name, held.dtype
     if not re.fullmatch(r"[^\W\d]\w*", name):
         return Column(name, "other")  # no condition can name it
     if kind.is_numeric():
-        told = held.cast(pl.Float64).fill_nan(None)
+        # a slider at its end leaves nothing out, and one posted number must not stretch it
+        told = held.head(trained).cast(pl.Float64).fill_nan(None)
         least, most = told.min(), told.max()
         if (
             not isinstance(least, float)

@@ -32,7 +32,21 @@ class ToJson(logging.Handler):
         """Write one.
 
         Args:
-            record: as it was logged. Warnings of ours may name ids, so only their place is told.
+            record: as it was logged; ours name columns and items, never people.
         """
-        words = record.getMessage() if not record.name.startswith("shortlist") else record.msg
-        say("log", level=record.levelname.lower(), logger=record.name, message=str(words))
+        say(
+            "log",
+            level=record.levelname.lower(),
+            logger=record.name,
+            message=record.getMessage(),
+        )
+
+
+def take_over() -> None:
+    """Let everything that this process logs or warns of, whoever does, come out as such lines."""
+    for name in ("uvicorn", "uvicorn.error", "shortlist"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.WARNING)
+        logger.propagate, logger.handlers = True, []  # the command's notes are no JSON
+    logging.getLogger().handlers = [ToJson(logging.WARNING)]
+    logging.captureWarnings(capture=True)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import polars as pl
 
 from shortlist.data.catalogue import Catalogue
@@ -17,6 +18,8 @@ from shortlist.recommender.bundle import load
 from shortlist.recommender.recommender import Recommender
 from shortlist.serving.running import Running
 from shortlist.serving.settings import Arm
+
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def pointer_of(path: Path) -> str:
@@ -123,25 +126,41 @@ def catalogue_of(snapshot: Snapshot, new: Sequence[tuple[str, str]]) -> Catalogu
         BundleError: a value is not of its column's kind.
     """
     held = snapshot.catalogue.table.schema
-    rows: list[dict[str, Any]] = [
-        {"item_id": item_id, **json.loads(columns)} for item_id, columns in new
-    ]
-    names = {name for row in rows for name in row}
-    kinds = {
-        name: held[name] if name != "item_id" else pl.String() for name in held if name in names
-    }
-    unknown = names - set(held)
-    if unknown:
+    given: list[dict[str, Any]] = [json.loads(columns) for _, columns in new]
+    names = {name for row in given for name in row}
+    if lacking := names - (set(held) - {"item_id"}):
         msg = (
-            f"the catalogue lacks {len(unknown)} of the new items' columns; it has {list(held)}"
+            f"the catalogue lacks {len(lacking)} of the new items' columns; it has {list(held)}"
         )
         raise BundleError(msg)
+    kinds = {name: held[name] for name in held if name in names}
     msg = "a new item's column holds another kind of value than the catalogue's"
+    if not all(_fits(kinds[name], value) for row in given for name, value in row.items()):
+        raise BundleError(msg)
+    rows = [{"item_id": new_id, **row} for (new_id, _), row in zip(new, given, strict=True)]
     try:
-        table = pl.DataFrame(rows, schema=kinds, strict=True)
+        table = pl.DataFrame(rows, schema={"item_id": pl.String(), **kinds}, strict=True)
     except (pl.exceptions.PolarsError, TypeError, OverflowError) as error:
         raise BundleError(msg) from error
-    for name in kinds:  # a text where a list should be becomes null
+    for name in kinds:  # what cannot be converted becomes null
         if table[name].null_count() != sum(row.get(name) is None for row in rows):
             raise BundleError(msg)
     return Catalogue(table)
+
+
+def _fits(kind: pl.DataType, value: object) -> bool:
+    # polars would make 1 of true, 1995 of 1995.5, "7" of 7, and infinity of what is too large
+    if value is None:
+        return True
+    if isinstance(kind, pl.List | pl.Array):
+        inner = cast("pl.DataType", kind.inner)
+        return isinstance(value, list) and all(_fits(inner, one) for one in value)
+    if isinstance(value, bool) or kind == pl.Boolean():
+        return isinstance(value, bool) and kind == pl.Boolean()
+    if not kind.is_numeric():
+        return isinstance(value, str)
+    if not isinstance(value, int | float):
+        return False
+    if kind.is_integer():
+        return float(value).is_integer()
+    return kind != pl.Float32() or abs(value) <= _LARGEST

@@ -19,7 +19,7 @@ from shortlist.recommender.context import read_context
 from shortlist.recommender.recommender import Recommender
 from shortlist.recommender.rules import Where
 from shortlist.recommender.stages import Stages
-from shortlist.serving.refusals import Refused
+from shortlist.serving.refusals import Refused, UnknownItem
 from shortlist.serving.settings import Arm
 
 _CONDITIONS = 256  # conditions whose answer is remembered
@@ -153,6 +153,27 @@ class Running:
         """
         found = self.snapshot.item_vocabulary.row(item)
         return found if found >= 0 else max(-1, self._rows_of_titles.get(str(item), -1))
+
+    def row_asked(self, item: str | int) -> int:
+        """Find the one item that a request is about.
+
+        Args:
+            item: an id, or a title that only one item has.
+
+        Returns:
+            Its row.
+
+        Raises:
+            Refused: several items share the title.
+            UnknownItem: nothing has that id or title.
+        """
+        found = self.row(item)
+        if found >= 0:
+            return found
+        if str(item) in self._rows_of_titles:
+            words = "several items have this title; ask by id, which GET /items?search= tells"
+            raise Refused(422, "shared_title", words)
+        raise UnknownItem
 
     def rows(self, items: Sequence[str | int]) -> tuple[list[int], int]:
         """Find items.

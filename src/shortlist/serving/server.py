@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import signal
 import socket
 import sys
@@ -59,7 +58,7 @@ def serve_one(settings: Settings, held: socket.socket, shared: Shared | None = N
         held: a bound socket.
         shared: adds up the counts of several workers; None where there is one.
     """
-    _log_as_json()
+    logs.take_over()
     sys.setswitchinterval(_SWITCH_SECONDS)
     with contextlib.closing(held), asyncio.Runner(loop_factory=_fast_loop()) as runner:
         runner.run(_served(settings, held, shared))
@@ -158,12 +157,3 @@ def _bound(host: str, port: int) -> socket.socket:
         msg = f"cannot listen on {host} port {port}: {error.strerror or error}. Choose another with --port, or stop what uses it"
         raise DataError(msg) from error
     return made
-
-
-def _log_as_json() -> None:
-    root = logging.getLogger()
-    for name in ("uvicorn", "uvicorn.error", "shortlist"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-        logging.getLogger(name).propagate = True
-        logging.getLogger(name).handlers = []  # the command's notes are no JSON
-    root.handlers = [logs.ToJson(logging.WARNING)]
