@@ -27,6 +27,19 @@ def test_a_worse_one_is_stopped_and_a_better_one_goes_through() -> None:
     assert gate(good, plain, held, metric="hit_rate@2", k=2).comparison.metric == "hit_rate@2"
 
 
+def test_nothing_is_shown_from_five_users() -> None:
+    held = checkerboard(users=30, items=20)[1]
+    good, plain = fitted(sl.retrieval.EASE(l2=10.0)), fitted(sl.retrieval.Popularity())
+    users = held.table["user_id"].unique(maintain_order=True)
+    for n, worse in ((1, False), (5, False), (6, True)):
+        some = held.subset(held.table["user_id"].is_in(users[:n].to_list()).to_numpy())
+        found = gate(plain, good, some, k=2)
+        gap = found.comparison.lines[0].difference
+        assert gap is not None
+        assert (gap.n, found.worse) == (n, worse)
+        assert found.verdict.startswith("nothing can be shown from") is not worse
+
+
 def test_one_that_knows_the_answers_is_refused() -> None:
     train, held = checkerboard(users=30, items=20)
     knows = fitted(sl.retrieval.EASE(l2=10.0))

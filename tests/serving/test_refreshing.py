@@ -108,12 +108,25 @@ def test_a_dismissal_in_the_second_of_its_like_is_learned_from_once(
     assert refresh(paired, store, force=True).repeated == 1
 
 
-def test_too_few_rows_are_waited_for(paired: Path, store: SqliteStore) -> None:
-    store.append(watched([("new", "a")], 1000))
-    made = refresh(paired, store)
-    assert made.version is None
-    assert made.verdict.startswith("too few new rows to judge on: 1, of which 0")
-    assert refresh(paired, store, force=True).version == "0002"
+def test_too_few_users_are_waited_for(
+    paired: Path, store: SqliteStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # ten rows, half of them held back: five users, of whom nothing can be shown
+    store.append(watched([(f"n{n}", "a") for n in range(10)], 1000))
+    assert main(["refresh", str(paired), "--held-back", "0.5", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["published"], told["judged"], told["worse"]) == (None, False, False)
+    assert told["verdict"].startswith("too few to judge on: of 10 new rows the latest 5 ")
+    assert versions(paired) == ["0001"]
+    # two more the next night: six of twelve
+    store.append(watched([(f"n{n}", "a") for n in range(10, 12)], 2000))
+    made = refresh(paired, store, held_back=0.5)
+    assert (made.version, made.events, made.held_back) == ("0002", 12, 6)
+    assert made.gate is not None
+    # nobody of these liked anything
+    store.append([Kept(f"d{n}", f"n{n}", "a", "dismiss", 3000) for n in range(12)])
+    assert refresh(paired, store, held_back=0.5).version is None
+    assert refresh(paired, store, held_back=0.5, force=True).version == "0003"
 
 
 def test_the_forgotten_the_unknown_and_the_repeated_are_not_learned_from(

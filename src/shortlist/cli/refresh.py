@@ -36,8 +36,8 @@ def refresh(
     """Train a bundle again with the events that came since, and publish it if it is not worse.
 
     Judged on the latest rows, against the running version. A service that watches the bundle takes the new
-    version by itself. Exit codes: 0 published, or nothing new; 1 shown to be worse, and not published; 2 it
-    could not be done.
+    version by itself. Exit codes: 0 published, nothing new, or too little yet to judge on (the events wait for the
+    next time); 1 shown to be worse, and not published; 2 it could not be done.
     """  # noqa: DOC501
     from shortlist.serving.events import beside, existing_store
     from shortlist.serving.refreshing import refresh as run
@@ -60,6 +60,7 @@ def refresh(
             {
                 "bundle": str(bundle),
                 "published": made.version,
+                "judged": made.gate is not None,
                 "worse": made.worse,
                 "verdict": made.verdict,
                 "events": made.events,

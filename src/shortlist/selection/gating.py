@@ -13,6 +13,10 @@ from shortlist.evaluation.judge import judge
 from shortlist.evaluation.report import direction
 from shortlist.recommender.recommender import Recommender
 
+# Five who all do better do so by chance 2 times in 2 ** 5, more often than the 5 % that an interval
+# leaves out; six once in 32.
+LEAST_ASKERS = 6
+
 
 @dataclass(frozen=True, eq=False)
 class Gate:
@@ -20,7 +24,7 @@ class Gate:
 
     Attributes:
         comparison: the new one set against the running one, user by user.
-        worse: whether the new one is shown to be worse.
+        worse: whether the new one is shown to be worse; never from fewer than ``LEAST_ASKERS`` users.
         verdict: in words.
     """
 
@@ -75,7 +79,9 @@ def gate(
     gap, metric = comparison.lines[0].difference, comparison.metric
     worse = False
     words = f"no difference shown between {names[0]} and {names[1]}"
-    if gap is not None and gap.shown:
+    if gap is not None and gap.n < LEAST_ASKERS:
+        words = f"nothing can be shown from {gap.n} of the test's users, at least {LEAST_ASKERS} are needed"
+    elif gap is not None and gap.shown:
         ahead = gap.value > 0 if direction(metric) == "higher" else gap.value < 0
         worse = not ahead and direction(metric) != "neither"
         words = f"{names[0]} is {'worse' if worse else 'better'} than {names[1]}"

@@ -2,7 +2,8 @@
 
 The new rows are cut by time. What was fitted on the bundle's own rows and the earlier events is set against
 the running bundle, which is told the same earlier events, on the latest ones, which neither has
-seen. If it is not shown to be worse, everything is fitted again on all rows and published.
+seen. If it is not shown to be worse, everything is fitted again on all rows and published. From too few
+users nothing could be shown: then the rows wait until there are more.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from shortlist.data.vocabulary import same_kind
 from shortlist.errors import ConfigError
 from shortlist.recommender.publishing import remove_old
 from shortlist.recommender.recommender import Recommender
-from shortlist.selection.gating import Gate, gate
+from shortlist.selection.gating import LEAST_ASKERS, Gate, gate
 from shortlist.serving.cleaning import clean
 from shortlist.serving.events import Kept, Store
 from shortlist.serving.opening import open_running
@@ -36,7 +37,7 @@ class Refreshed:
         off_scale: events left out, as their rating is off the running bundle's scale.
         items: new ones.
         held_back: of the new rows, the latest, on which both were judged.
-        gate: what they say; None where there was nothing to judge.
+        gate: what they say; None where there was nothing, or too little, to judge.
         version: published; None where nothing was.
         worse: whether it was kept back for being worse.
         verdict: in words.
@@ -110,15 +111,15 @@ def refresh(
     if not len(rows) and not new_items and not force:
         return Refreshed(*counts, None, None, False, f"nothing new since {running.version}")
     held, earlier = _taken_back(rows.tail(test)), rows.head(len(rows) - test)
-    found = None
-    if test and held["liked"].any():
+    found, askers = None, held.filter("liked")["user_id"].n_unique()
+    if askers >= LEAST_ASKERS:
         say(f"judging on the latest {test:,} rows")
         found = _judged(base, earlier, held, seed=seed)
         say(found.verdict)
         if found.worse and not force:
             return Refreshed(*counts, found, None, True, found.verdict)
     elif not force:
-        words = f"too few new rows to judge on: {len(rows):,}, of which {test:,} would be held back; wait for more, or publish with force"
+        words = f"too few to judge on: of {len(rows):,} new rows the latest {test:,} would be held back, with likes of {askers}, and at least {LEAST_ASKERS} users are needed. They wait for the next time; a greater share held back needs fewer, and force publishes unjudged"
         return Refreshed(*counts, None, None, False, words)
     say("fitting on all rows")
     made = _fitted(base, rows)
