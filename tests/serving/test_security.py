@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import shortlist as sl
 from serving.conftest import Client
 from shortlist.errors import ConfigError
 from shortlist.serving.refusals import Refused
@@ -46,6 +47,19 @@ def test_a_key_opens_what_its_scope_says(
     told = [keyed.ask("POST", path, body, headers=headers).status for path, body in asked]
     assert tuple(told) == statuses
     assert keyed.ask("GET", "/health/live").status == 200
+
+
+def test_why_a_bundle_was_refused_is_told_to_an_admin_alone(
+    keyed: Client, fitted: sl.Recommender, bundle: Path
+) -> None:
+    folder = fitted.save(bundle)
+    (folder / "items.parquet").write_bytes(b"rot")
+    refused = keyed.ask("POST", "/admin/reload", headers={"x-api-key": "admin"})
+    assert refused.status == 409
+    assert "items.parquet" in refused.json["error"]["message"]
+    for scope, names in (("read", False), ("admin", True)):
+        version = keyed.ask("GET", "/version", headers={"x-api-key": scope}).json
+        assert ("items.parquet" in version["last_reload_error"]) is names
 
 
 def test_the_other_header_opens_too_and_the_document_says_that_keys_are_needed(
@@ -110,11 +124,13 @@ def test_too_many_requests_are_told_when_to_come_again(serving: Start) -> None:
 
 
 def test_a_rate_is_each_keys_own() -> None:
-    guard = Guard(read_keys([_key("a", "read"), _key("b", "read")]), 1)
-    assert guard.enter("read", {b"x-api-key": b"a"}, "1.1.1.1") == "a"
+    guard = Guard(read_keys([_key("a", "read"), _key("b", "read")]), 1, by_address=False)
+    first = guard.enter("read", {b"x-api-key": b"a"}, "1.1.1.1")
+    assert first is not None
+    assert first.name == "a"
     with pytest.raises(Refused, match="too many"):
         guard.enter("read", {b"x-api-key": b"a"}, "1.1.1.2")
-    assert guard.enter("read", {b"x-api-key": b"b"}, "1.1.1.1") == "b"
+    assert guard.enter("read", {b"x-api-key": b"b"}, "1.1.1.1")
 
 
 def test_large_bodies_are_refused_before_they_are_read(serving: Start) -> None:

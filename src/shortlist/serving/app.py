@@ -25,7 +25,7 @@ from shortlist.serving.keeping import Keeping
 from shortlist.serving.openapi import document
 from shortlist.serving.operating import Operating
 from shortlist.serving.refusals import Refused
-from shortlist.serving.security import HEADERS, Guard, insist_own_page, read_keys
+from shortlist.serving.security import HEADERS, Guard, Key, insist_own_page, read_keys
 from shortlist.serving.service import Service
 from shortlist.serving.tensors import InferRequest, ProtocolFailure, is_protocol
 
@@ -49,7 +49,9 @@ class App:
     def __init__(self, service: Service) -> None:
         self.service = service
         settings = service.settings
-        self._guard = Guard(read_keys(settings.keys), settings.rate)
+        self._guard = Guard(
+            read_keys(settings.keys), settings.rate, by_address=bool(settings.proxies)
+        )
         parts = (Answers, Keeping, Operating, Insight, Inference)
         routes = (
             *(route for part in parts for route in part(service).routes()),
@@ -77,17 +79,16 @@ class App:
         start = time.perf_counter()
         headers: dict[bytes, bytes] = dict(scope["headers"])
         request_id = _request_id(headers)
-        method, path, who = scope["method"], "-", None
+        method, path, key = scope["method"], "-", None
         try:
             if method == "OPTIONS":
                 response = self._preflight(scope, headers)
             else:
                 route, parameters = self._found(scope)
                 path = route.path
-                who = self._guard.enter(route.scope, headers, _address(scope))
-                response = await self._handled(
-                    route, parameters, scope, headers, request_id, receive
-                )
+                key = self._guard.enter(route.scope, headers, _address(scope))
+                request = Request(route, parameters, request_id, is_admin=self._is_admin(key))
+                response = await self._handled(request, scope, headers, receive)
         except Refused as refused:
             response = _refusal(refused, request_id, scope["path"])
         except Exception as error:  # a defect of ours: told in the log, not to the client
@@ -116,40 +117,41 @@ class App:
                 route=path,
                 status=response.status,
                 milliseconds=round(seconds * 1000, 2),
-                key=who,
+                key=None if key is None else key.name,
             )
 
     def _found(self, scope: Mapping[str, Any]) -> tuple[Route, Mapping[str, str]]:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         return self._router.find(method, _raw_path(scope))
 
+    def _is_admin(self, key: Key | None) -> bool:
+        return not self.service.settings.keys if key is None else key.scope == "admin"
+
     async def _handled(
         self,
-        route: Route,
-        parameters: Mapping[str, str],
+        request: Request,
         scope: Mapping[str, Any],
         headers: Mapping[bytes, bytes],
-        request_id: str,
         receive: Receive,
     ) -> Response:
-        if route.body is not None:
+        route = request.route
+        if route.body is not None and not _may_lack_body(route, headers):
             _insist_on_kind(route, headers)
         if scope["method"] != "GET":
             insist_own_page(headers, self._origins)
-        body = b""
         if scope["method"] == "POST":
-            body = await self._body(headers, receive)
-        query = scope["query_string"].decode("latin-1")
-        insist_known_query(route, query)
-        rest = b""
+            request.body = await self._body(headers, receive)
+        request.query = scope["query_string"].decode("latin-1")
+        insist_known_query(route, request.query)
         if route.body is InferRequest:
-            body, rest = binary.parted(body, headers.get(binary.HEADER))
-        request = Request(route, parameters, query, body, request_id, rest)
+            split = binary.parted(request.body, headers.get(binary.HEADER))
+            request.body, request.rest = split
         if route.body is None:
-            if body.strip() not in {b"", b"{}"}:
+            if request.body.strip() not in {b"", b"{}"}:
                 raise Refused(422, "invalid_request", "this path reads no body; send none")
             return await route.handle(request)
-        return await route.handle(request, decoded(route, body))
+        empty = b"{}" if route.may_be_empty else b""
+        return await route.handle(request, decoded(route, request.body or empty))
 
     async def _body(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         if has_arrived(receive):
@@ -219,6 +221,11 @@ async def _read(headers: Mapping[bytes, bytes], receive: Receive, largest: int) 
     if message["type"] == "http.disconnect":
         raise Refused(400, "gone", "the connection ended before the body did")
     return b"".join(parts)
+
+
+def _may_lack_body(route: Route, headers: Mapping[bytes, bytes]) -> bool:
+    lacks = headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in headers
+    return lacks and route.may_be_empty
 
 
 def _insist_on_kind(route: Route, headers: Mapping[bytes, bytes]) -> None:

@@ -23,17 +23,19 @@ class Request:
     Attributes:
         route: that it takes.
         parameters: of the path, decoded.
+        request_id: for logs and answers.
+        is_admin: whether the key, or the lack of any, lets it do everything.
         query: text after the question mark.
         body: as it came.
-        request_id: for logs and answers.
         rest: raw tensors that follow the JSON of the body.
     """
 
     route: "Route"
     parameters: Mapping[str, str]
-    query: str
-    body: bytes
     request_id: str
+    is_admin: bool = False
+    query: str = ""
+    body: bytes = b""
     rest: bytes = b""
 
     def asked(self, name: str) -> str | None:
@@ -150,6 +152,7 @@ class Route:
         answer: type of the answer; None where it is no JSON.
         query: parameters; None for a page, whose links may carry what they like.
         refuses: codes of HTTP that it may answer, beside those of every route.
+        may_be_empty: whether no body at all stands for ``{}``.
         decoder: of the body; made of its type.
     """
 
@@ -162,6 +165,7 @@ class Route:
     answer: Any = None
     query: tuple[Parameter, ...] | None = ()
     refuses: tuple[int, ...] = ()
+    may_be_empty: bool = False
     decoder: Any = None
 
     def __post_init__(self) -> None:

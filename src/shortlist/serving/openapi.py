@@ -98,7 +98,10 @@ def _operation(
     if parameters := _parameters(route, model):
         made["parameters"] = parameters
     if route.body is not None:
-        made["requestBody"] = {"required": True, "content": _content(route, named[route.body])}
+        made["requestBody"] = {
+            "required": not route.may_be_empty,
+            "content": _content(route, named[route.body]),
+        }
     if keys and route.scope is not None:
         made["security"] = [{"key": []}]
     return made

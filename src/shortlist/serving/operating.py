@@ -33,7 +33,8 @@ class Operating:
             Route("POST", "/admin/reload", self.reload, "Take the bundle's current version",
                   scope="admin", answer=wire_operating.Version, refuses=(409,)),
             Route("POST", "/admin/rollback", self.rollback, "Go back to another version",
-                  scope="admin", body=wire_operating.Rollback, answer=wire_operating.Version, refuses=(409,)),
+                  scope="admin", body=wire_operating.Rollback, answer=wire_operating.Version, refuses=(409,),
+                  may_be_empty=True),
         )  # fmt: skip
 
     async def rollback(self, request: Request, asked: wire_operating.Rollback) -> Response:
@@ -54,10 +55,9 @@ class Operating:
         except NoEarlierVersion:
             words = "there is no version before the current one; name a version to go to it"
             raise Refused(409, "bad_bundle", words) from None
-        except ShortlistError:
-            raise Refused(
-                409, "bad_bundle", "there is no such version, or it cannot be trusted"
-            ) from None
+        except ShortlistError as error:
+            words = f"there is no such version, or it cannot be trusted: {error}"
+            raise Refused(409, "bad_bundle", words) from None
         await self._service.bundles.everywhere()
         return await self.version(request)
 
@@ -90,13 +90,19 @@ class Operating:
         text = metrics.text(gauges, service.running.version)
         return Response(text.encode(), kind="text/plain; version=0.0.4; charset=utf-8")
 
-    async def version(self, _: Request) -> Response:
+    async def version(self, request: Request) -> Response:
         """What answers.
+
+        Args:
+            request: of an admin is told why the last bundle was refused, with its path.
 
         Returns:
             Version.
         """
         service, running = self._service, self._service.running
+        refused = service.bundles.reload_error
+        if refused is not None and not request.is_admin:
+            refused = "the last bundle offered was refused; the log, or a key of scope admin, says why"
         return ok(
             wire_operating.Version(
                 service.package,
@@ -107,9 +113,7 @@ class Operating:
                 running.snapshot.n_users,
                 running.snapshot.n_items,
                 service.bundles.workers(),
-                None
-                if service.bundles.reload_error is None
-                else "the last bundle offered was refused; the log says why",
+                refused,
             )
         )
 
@@ -127,11 +131,8 @@ class Operating:
         """
         try:
             await self._service.bundles.reload()
-        except ShortlistError:
-            raise Refused(
-                409,
-                "bad_bundle",
-                "the bundle was not taken, the one before goes on answering; the log says why",
-            ) from None
+        except ShortlistError as error:
+            words = f"the bundle was not taken, the one before goes on answering: {error}"
+            raise Refused(409, "bad_bundle", words) from None
         await self._service.bundles.everywhere()
         return await self.version(request)

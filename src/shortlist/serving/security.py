@@ -77,16 +77,17 @@ class Guard:
 
     Args:
         keys: that are accepted; without any, only requests to a loopback name are.
-        rate: requests a second of each key or address; 0 for no limit.
+        rate: requests a second of each key, or of each address without keys; 0 for no limit.
+        by_address: whether each address has the rate for itself also within a key.
     """
 
-    def __init__(self, keys: Sequence[Key], rate: float) -> None:
-        self._keys, self._rate = tuple(keys), rate
+    def __init__(self, keys: Sequence[Key], rate: float, *, by_address: bool) -> None:
+        self._keys, self._rate, self._by_address = tuple(keys), rate, by_address
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def enter(
         self, scope: Scope | None, headers: Mapping[bytes, bytes], address: str
-    ) -> str | None:
+    ) -> Key | None:
         """Check a request.
 
         Args:
@@ -95,7 +96,7 @@ class Guard:
             address: of the client.
 
         Returns:
-            The name of the key; None without one.
+            The key; None without one.
 
         Raises:
             Refused: no key, the wrong one, one of too little scope, too many requests, or a name of
@@ -105,17 +106,17 @@ class Guard:
             _insist_loopback_name(headers)
         if scope is None:
             return None
-        name = None
+        key = None
         if self._keys:
             key = self._key_of(headers)
             if SCOPES[key.scope] < SCOPES[scope]:
                 raise Refused(
                     403, "forbidden", f"this needs a key of scope {scope}; this key has less"
                 )
-            name = key.name
         if self._rate:
-            self._count(name or address)
-        return name
+            name = "" if key is None else key.name
+            self._count(f"{name} {address}" if key is None or self._by_address else name)
+        return key
 
     def _key_of(self, headers: Mapping[bytes, bytes]) -> Key:
         given = headers.get(b"x-api-key")

@@ -39,7 +39,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         watch_seconds: between looks for a new version of the bundle; 0 looks only when told.
         follow_seconds: between looks for what other processes kept.
         body_bytes: largest body.
-        rate: requests a second from one key, or one address without keys; 0 for no limit.
+        rate: requests a second from one key, or one address without keys; with ``proxies``, from
+            each address that uses the key; 0 for no limit.
         cors: origins that pages may ask from; none by default.
         proxies: addresses whose ``X-Forwarded-For`` is believed.
         certificate: file for TLS, with ``private_key``.
