@@ -25,7 +25,7 @@ lint: .venv/ready
 	.venv/bin/lint-imports
 	.venv/bin/codespell
 
-# what the service does with anything it is sent; about five minutes
+# what the service does with anything it is sent; five to ten minutes
 fuzz: .venv/ready
 	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[fuzz]"
 	$(PY) benchmarks/fuzzing.py
