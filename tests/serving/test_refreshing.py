@@ -1,6 +1,7 @@
 """Events become the next version of a bundle, unless that is worse."""
 
 import json
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import shortlist as sl
 from serving.conftest import Client
 from shortlist.cli.main import main
 from shortlist.data.catalogue import Catalogue
-from shortlist.errors import ConfigError
+from shortlist.errors import ConfigError, MissingExtraError
 from shortlist.recommender.publishing import pointed_at, remove_old, roll_back, versions
 from shortlist.serving.events import Kept
 from shortlist.serving.refreshing import refresh
@@ -176,6 +177,23 @@ def test_what_is_dismissed_later_is_learned_as_not_liked(
         ("n", "a", False), ("n", "b", True), ("n", "a", False), ("n", "a", True),
         ("m", "a", True),
     ]  # fmt: skip
+
+
+def test_what_learning_needs_is_told_before_anything_is_fitted(
+    world: sl.Interactions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trees = sl.Recommender(sl.retrieval.EASE(), rank=sl.ranking.Boosted(trees=2)).fit(world)
+    trees.save(tmp_path / "n.bundle")
+    inside = sl.ranking.Stack([sl.ranking.RatingNetwork()])
+    for module in ("torch", "lightgbm"):
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr(sl.retrieval.EASE, "fit", lambda *_, **__: pytest.fail("fitted"))
+    with pytest.raises(MissingExtraError, match=r"pip install 'shortlist\[torch\]'"):
+        sl.Recommender(sl.retrieval.EASE(), rank=inside).fit(world)
+    store = SqliteStore(tmp_path / "n.state")
+    with pytest.raises(MissingExtraError, match=r"pip install 'shortlist\[boosted\]'"):
+        refresh(tmp_path / "n.bundle", store)
+    store.close()
 
 
 def test_ratings_off_the_scale_are_not_learned_from_and_said(

@@ -12,11 +12,12 @@ from typing import Any, ClassVar, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.data.extras import Extra
 from shortlist.data.graphs import run_graph
 from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
 from shortlist.data.topk import Candidates
-from shortlist.errors import ConfigError, MissingExtraError, NotReadyError
+from shortlist.errors import ConfigError, NotReadyError
 from shortlist.ranking.examples import Examples
 from shortlist.ranking.list_model import ListModel
 from shortlist.ranking.trees import Trees
@@ -41,6 +42,9 @@ class Boosted(ListModel):
     """
 
     name: ClassVar[str] = "boosted"
+    learning_needs: ClassVar[Extra] = Extra(
+        "boosted", "growing Boosted needs LightGBM and onnx", "Answering needs neither"
+    )
 
     trees: int = 60
     runs: int = 1
@@ -106,12 +110,9 @@ class Boosted(ListModel):
     def _learn(
         self, examples: Examples, chooses: Examples | None, names: tuple[str, ...]
     ) -> None:
-        try:
-            import lightgbm
-            import onnx  # noqa: F401
-        except ImportError as error:
-            msg = f"growing Boosted needs LightGBM and onnx ({error}): pip install 'shortlist[boosted]'. Answering needs neither"
-            raise MissingExtraError(msg) from None
+        self.learning_needs.insist()
+        import lightgbm
+
         settings = {
             "objective": self.objective,
             "learning_rate": self.learning_rate,

@@ -12,9 +12,10 @@ from typing import Any, ClassVar, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.data.extras import Extra
 from shortlist.data.graphs import run_graph
 from shortlist.data.protocols import State
-from shortlist.errors import ConfigError, DataError, MissingExtraError
+from shortlist.errors import ConfigError, DataError
 from shortlist.ranking.examples import Examples
 from shortlist.ranking.list_model import ListModel
 from shortlist.training.settings import Epoch, TrainingSettings
@@ -39,6 +40,9 @@ class ListNetwork(ListModel):
     """
 
     name: ClassVar[str] = "network"
+    learning_needs: ClassVar[Extra] = Extra(
+        "torch", "training ListNetwork needs torch", "Boosted does without"
+    )
 
     loss: Loss = "listwise"
     rating_weight: float = 0.0
@@ -99,12 +103,10 @@ class ListNetwork(ListModel):
     def _learn(
         self, examples: Examples, chooses: Examples | None, names: tuple[str, ...]
     ) -> None:
-        try:
-            from shortlist.training.lists import NetworkShape, train_lists
-            from shortlist.training.loop import kept_epoch
-        except ImportError as error:
-            msg = f"training ListNetwork needs torch ({error}): pip install 'shortlist[torch]'. Boosted does without"
-            raise MissingExtraError(msg) from None
+        self.learning_needs.insist()
+        from shortlist.training.lists import NetworkShape, train_lists
+        from shortlist.training.loop import kept_epoch
+
         if self.rating_weight and (
             examples.ratings is None or np.isnan(examples.ratings).all()
         ):

@@ -16,6 +16,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.data.extras import Extra
 from shortlist.data.features import features_from_json, features_to_json
 from shortlist.data.graphs import run_graph
 from shortlist.data.interactions import Interactions
@@ -23,7 +24,7 @@ from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
 from shortlist.data.ragged import times_table
 from shortlist.data.sides import Side, encode_all
-from shortlist.errors import DataError, MissingExtraError, NotReadyError
+from shortlist.errors import DataError, NotReadyError
 from shortlist.ranking.biases import Biases
 from shortlist.ranking.order import RatingRanker
 from shortlist.training.settings import Epoch, RatingSettings
@@ -37,6 +38,9 @@ class RatingNetwork(RatingRanker, RatingSettings):
     """A rating network; the settings are its fields (see :class:`RatingSettings`)."""
 
     name: ClassVar[str] = "rating"
+    learning_needs: ClassVar[Extra] = Extra(
+        "torch", "training RatingNetwork needs torch", "Biases does without"
+    )
 
     _fit: "_Fitted | None" = field(init=False, repr=False, default=None)
     epochs_run: list[Epoch] = field(init=False, repr=False, default_factory=list)
@@ -56,12 +60,10 @@ class RatingNetwork(RatingRanker, RatingSettings):
             MissingExtraError: torch is not installed.
             DataError: ``validate`` has no row.
         """
-        try:
-            from shortlist.training.loop import kept_epoch
-            from shortlist.training.rating import train_rating
-        except ImportError as error:
-            msg = f"training RatingNetwork needs torch ({error}): pip install 'shortlist[torch]'. Biases does without"
-            raise MissingExtraError(msg) from None
+        self.learning_needs.insist()
+        from shortlist.training.loop import kept_epoch
+        from shortlist.training.rating import train_rating
+
         absent = (("l2_user", "user_id", self.user), ("l2_item", "item_id", self.item))
         pulls = {pull: _TO_ZERO for pull, name, side in absent if name not in side}
         biases = Biases(**pulls).fit(train)

@@ -12,7 +12,7 @@ def judged_context(parts: Iterable[object]) -> tuple[str, ...]:
     Returns:
         Names, in order.
     """
-    read = [one for part in _inner(parts) for one in getattr(part, "context", ())]
+    read = [one for part in with_inner(parts) for one in getattr(part, "context", ())]
     return tuple(sorted({one if isinstance(one, str) else one.column for one in read}))
 
 
@@ -25,13 +25,21 @@ def read_context(parts: Iterable[object]) -> tuple[str, ...]:
     Returns:
         Names, in order: those declared, and those that count only where somebody gives them.
     """
-    each = list(_inner(parts))
+    each = list(with_inner(parts))
     welcome = {name for part in each for name in getattr(part, "welcome_context", ())}
     return tuple(sorted(welcome.union(judged_context(each))))
 
 
-def _inner(parts: Iterable[object]) -> Iterator[object]:
+def with_inner(parts: Iterable[object]) -> Iterator[object]:
+    """Parts, each followed by what it is made of.
+
+    Args:
+        parts: retrievers and rankers.
+
+    Yields:
+        Parts.
+    """
     for part in parts:
         yield part
         inside = getattr(part, "parts", ())
-        yield from _inner(inside if isinstance(inside, Sequence) else ())
+        yield from with_inner(inside if isinstance(inside, Sequence) else ())

@@ -1,6 +1,7 @@
 """How a recommender comes to know rows: fitted on them, or told of what came after."""
 
 import logging
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Self
 
 import polars as pl
@@ -11,6 +12,7 @@ from shortlist.data.lists import ListRanker
 from shortlist.data.read import read_items
 from shortlist.data.snapshot import Snapshot
 from shortlist.errors import DataError
+from shortlist.recommender.context import with_inner
 from shortlist.recommender.growing import refits_at_once, what_it_makes, with_items, with_rows
 from shortlist.recommender.growth import Growth
 from shortlist.recommender.joined import Joined
@@ -20,6 +22,20 @@ if TYPE_CHECKING:
     from shortlist.data.sources import Source
 
 _log = logging.getLogger(__name__)
+
+
+def insist_extras(parts: Iterable[object]) -> None:
+    """Insist that what parts need to learn is installed.
+
+    Args:
+        parts: retrievers and rankers; what they are made of counts too.
+
+    Raises:
+        MissingExtraError: something is not.
+    """
+    for part in with_inner(parts):
+        if (needed := getattr(part, "learning_needs", None)) is not None:
+            needed.insist()
 
 
 class Learning(Joined):
@@ -40,6 +56,7 @@ class Learning(Joined):
 
         Raises:
             DataError: train is empty, or none of its rows counts as liked.
+            MissingExtraError: what a part needs to learn is not installed; nothing was fitted.
         """
         check_table(train, "train")
         if not len(train):
@@ -48,6 +65,7 @@ class Learning(Joined):
         if not train.liked.any():
             msg = f"none of the {len(train):,} rows of train counts as liked: positive={train.positive!r}. Loosen the condition"
             raise DataError(msg)
+        insist_extras(self.parts)
         snapshot = Snapshot.of(train)
         # a rule that cannot be kept fails before training
         standing = self._standing_on(snapshot)

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.data.extras import Extra
 from shortlist.data.graphs import run_named
 from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
-from shortlist.errors import DataError, MissingExtraError, NotReadyError, TrainingError
+from shortlist.errors import DataError, NotReadyError, TrainingError
 from shortlist.index.exact import ExactIndex
 from shortlist.retrieval.explaining import leaving_out
 from shortlist.retrieval.validation import RecallWatch
@@ -63,6 +64,9 @@ class SequenceTower(VectorRetriever, SequenceSettings):
     """
 
     name: ClassVar[str] = "sequence"
+    learning_needs: ClassVar[Extra] = Extra(
+        "torch", "training SequenceTower needs torch", "Popularity and EASE do without"
+    )
 
     _fit: _Answering | None = field(init=False, repr=False, default=None)
     epochs_run: list[Epoch] = field(init=False, repr=False, default_factory=list)
@@ -83,12 +87,10 @@ class SequenceTower(VectorRetriever, SequenceSettings):
             MissingExtraError: torch is not installed.
             TrainingError: the loss was not finite. After a good epoch, the model is that epoch's.
         """
-        try:
-            from shortlist.training.loop import kept_epoch
-            from shortlist.training.sequence import train_sequence
-        except ImportError as error:
-            msg = f"training SequenceTower needs torch ({error}): pip install 'shortlist[torch]'. Popularity and EASE do without"
-            raise MissingExtraError(msg) from None
+        self.learning_needs.insist()
+        from shortlist.training.loop import kept_epoch
+        from shortlist.training.sequence import train_sequence
+
         _check_order(train)
         judge: Callable[[SequenceArrays], float] | None = None
         if validate is not None:

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.data.extras import Extra
 from shortlist.data.features import History, features_from_json, features_to_json
 from shortlist.data.interactions import Interactions
 from shortlist.data.protocols import State
 from shortlist.data.queries import Queries
 from shortlist.data.ragged import mean_lines
 from shortlist.data.sides import encode_all, learn_context
-from shortlist.errors import ConfigError, MissingExtraError, NotReadyError, TrainingError
+from shortlist.errors import ConfigError, NotReadyError, TrainingError
 from shortlist.index.contract import Index
 from shortlist.index.faiss import check_factory
 from shortlist.retrieval.explaining import leaving_out
@@ -54,6 +55,9 @@ class TwoTower(VectorRetriever, TowerSettings):
     """
 
     name: ClassVar[str] = "two-tower"
+    learning_needs: ClassVar[Extra] = Extra(
+        "torch", "training TwoTower needs torch", "Popularity and EASE do without"
+    )
 
     _fit: AnsweringTowers | None = field(init=False, repr=False, default=None)
     epochs_run: list[Epoch] = field(init=False, repr=False, default_factory=list)
@@ -75,12 +79,10 @@ class TwoTower(VectorRetriever, TowerSettings):
             ConfigError: a feature is not there, FAISS cannot read ``index``, or a part of one's own does not fit.
             TrainingError: the loss was not finite. After a good epoch, the model is that epoch's.
         """
-        try:
-            from shortlist.training.loop import kept_epoch
-            from shortlist.training.two_tower import TowerInputs, train_towers
-        except ImportError as error:
-            msg = f"training TwoTower needs torch ({error}): pip install 'shortlist[torch]'. Popularity and EASE do without"
-            raise MissingExtraError(msg) from None
+        self.learning_needs.insist()
+        from shortlist.training.loop import kept_epoch
+        from shortlist.training.two_tower import TowerInputs, train_towers
+
         if self._own_parts_missing:
             msg = f"this TwoTower was trained with parts of your own ({', '.join(self._own_parts_missing)}), which a bundle does not hold. Make it anew with them to train again"
             raise ConfigError(msg)

@@ -15,6 +15,7 @@ import polars as pl
 from shortlist.data.interactions import Interactions
 from shortlist.data.vocabulary import same_kind
 from shortlist.errors import ConfigError
+from shortlist.recommender.learning import insist_extras
 from shortlist.recommender.publishing import remove_old
 from shortlist.recommender.recommender import Recommender
 from shortlist.selection.gating import LEAST_ASKERS, Gate, gate
@@ -83,6 +84,7 @@ def refresh(
     Raises:
         ConfigError: ``held_back`` or ``keep`` is out of range, or a part of the bundle reads columns
             of a context, which neither the bundle's rows nor events have.
+        MissingExtraError: what a part of the bundle needs to learn is not installed.
     """
     if not 0 < held_back < 1:
         msg = f"held_back must lie between 0 and 1; got {held_back}"
@@ -94,6 +96,7 @@ def refresh(
     last, _ = store.marks()
     running, refused = open_running(path, store.items())
     _insist_no_context(running)
+    insist_extras(running.recommender.parts)
     events = [one for one in store.events_after(running.through) if one.seq <= last]
     usable = [one for one in events if running.on_scale(one.rating)]
     off_scale = len(events) - len(usable)
