@@ -10,13 +10,16 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("uvicorn", reason="the extra serve is not installed")
+
+from serving.conftest import Client
+from shortlist.serving.server import _config
 
 
 class Process:
@@ -121,8 +124,11 @@ logging.getLogger("shortlist.data").warning("%d of %r", 2, "x")
     assert "one\ntwo" in first["message"]
 
 
-@pytest.mark.parametrize("wrong", ["port", "bundle", "open"])
-def test_what_cannot_start_says_why_in_one_line(bundle: Path, wrong: str) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("wrong", ["port", "bundle", "open", "certificate", "items"])
+def test_what_cannot_start_says_why_in_one_line(bundle: Path, wrong: str, workers: str) -> None:
+    if wrong == "items":  # which the first process does not read
+        (bundle / "versions/0001/items.parquet").write_bytes(b"rot")
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         held.listen()
@@ -130,9 +136,11 @@ def test_what_cannot_start_says_why_in_one_line(bundle: Path, wrong: str) -> Non
             "port": [str(bundle), "--port", str(held.getsockname()[1])],
             "bundle": [str(bundle / "nowhere"), "--port", "0"],
             "open": [str(bundle), "--host", "0.0.0.0"],
+            "certificate": [str(bundle), "--certificate", "no.pem", "--private-key", "k.pem"],
+            "items": [str(bundle), "--port", "0"],
         }[wrong]
         told = subprocess.run(
-            [sys.executable, "-m", "shortlist", "serve", *flags],
+            [sys.executable, "-m", "shortlist", "serve", *flags, "--workers", workers],
             capture_output=True,
             text=True,
             check=False,
@@ -141,6 +149,22 @@ def test_what_cannot_start_says_why_in_one_line(bundle: Path, wrong: str) -> Non
     assert told.returncode == 2
     assert told.stderr.startswith("error: ")
     assert len(told.stderr.splitlines()) == 1
+    named = {"certificate": "no.pem", "items": "items.parquet"}
+    assert named.get(wrong, "") in told.stderr
+
+
+def test_a_service_is_ready_when_it_says_so(bundle: Path) -> None:
+    started = Process(bundle)  # told to stop in the moment of its first line
+    with started.popen:
+        started.popen.terminate()
+        assert started.popen.wait(20) == 0
+        events = [json.loads(line)["event"] for line in started.lines]
+    assert events == ["stopping", "stopped"]
+
+
+def test_a_drain_may_last_part_of_a_second(serving: Callable[..., Client]) -> None:
+    service = serving(drain_seconds=0.9).service
+    assert _config(service).timeout_graceful_shutdown == 0.9
 
 
 def test_what_is_under_way_when_it_is_told_to_stop_is_answered(process: Process) -> None:

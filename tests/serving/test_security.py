@@ -170,6 +170,13 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
         ({"timeout_seconds": float("nan")}, "timeout_seconds must be at least"),
         ({"batch": "many"}, "batch"),
         ({"certificate": "a.pem"}, "needs both"),
+        ({"cors": ["*"]}, "every page there is"),
+        ({"cors": ["https://a.example", "nonsense"]}, "'nonsense'"),
+        ({"cors": ["https://a.example/"]}, "no browser sends"),
+        ({"cors": ["https://A.example"]}, "no browser sends"),
+        ({"cors": ["https://a.example:443"]}, "no browser sends"),
+        ({"proxies": ["nonsense"]}, "no address"),
+        ({"proxies": ["10.0.0.1/8"]}, "has host bits set"),
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(
@@ -177,6 +184,26 @@ def test_settings_out_of_range_are_refused_by_name(
 ) -> None:
     with pytest.raises(ConfigError, match=words):
         read_settings({"bundle": "a", **given}, None, {})
+
+
+def test_a_variable_that_is_no_setting_is_refused() -> None:
+    for variable in ("SHORTLIST_RAET", "SHORTLIST_Rate"):
+        with pytest.raises(ConfigError, match="Did you mean 'SHORTLIST_RATE'"):
+            read_settings({"bundle": "a"}, None, {variable: "3"})
+    others = {"SHORTLIST_CACHE": "c", "SHORTLIST_TRACEBACK": "1"}
+    assert read_settings({"bundle": "a"}, None, others) == Settings(bundle="a")
+
+
+def test_lists_of_the_environment_may_be_empty_and_spaced() -> None:
+    environment = {
+        "SHORTLIST_KEYS": "",
+        "SHORTLIST_CORS": "https://a.example, http://localhost:3000,",
+        "SHORTLIST_PROXIES": "10.0.0.0/8,::1",
+    }
+    settings = read_settings({"bundle": "a"}, None, environment)
+    assert settings.keys == ()
+    assert settings.cors == ("https://a.example", "http://localhost:3000")
+    assert settings.proxies == ("10.0.0.0/8", "::1")
 
 
 def test_a_file_with_an_unknown_name_says_the_nearest(tmp_path: Path) -> None:

@@ -202,18 +202,27 @@ def test_workers_stop_when_whoever_started_them_is_killed(workers: Process) -> N
     until(lambda: not any(Path(f"/proc/{one}").exists() for one in left))
 
 
-def test_a_worker_that_cannot_start_stops_all(bundle: Path) -> None:
-    import subprocess
-    import sys
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc of Linux")
+def test_a_worker_that_cannot_start_again_leaves_the_others_alone(
+    workers: Process, bundle: Path
+) -> None:
+    told: list[dict[str, object]] = workers.told  # type: ignore[attr-defined]
 
-    (bundle / "versions/0001/items.parquet").write_bytes(b"rot")
-    words = ["serve", str(bundle), "--port", "0", "--workers", "2"]
-    told = subprocess.run(
-        [sys.executable, "-m", "shortlist", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert told.returncode == 2
-    assert "items.parquet" in told.stderr
+    def died(code: int) -> list[dict[str, object]]:
+        return [one for one in told if (one["event"], one.get("code")) == ("worker_died", code)]
+
+    until(lambda: any(line["event"] == "ready" for line in told))  # the first line was read
+    items = bundle / "versions/0001/items.parquet"
+    good = items.read_bytes()
+    # what answers reads the old file's pages: another one takes its place
+    for content in (b"rot", good):
+        (bundle / "draft").write_bytes(content)
+        (bundle / "draft").replace(items)
+        if content == b"rot":
+            os.kill(children(workers)[0], signal.SIGKILL)
+            until(lambda: died(2))
+            assert "items.parquet" in str(died(2)[0]["reason"])
+            assert workers.ask("POST", "/recommend", {"user_id": "u1"})[0] == 200
+    until(lambda: sum(line["event"] == "ready" for line in told) == 2)
+    workers.popen.terminate()
+    assert workers.popen.wait(120) == 0

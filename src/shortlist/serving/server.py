@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import uvicorn
 
@@ -33,13 +35,14 @@ def serve(settings: Settings) -> None:
         settings: how it is set up.
 
     Raises:
-        ConfigError: it would be open to others without a key.
+        ConfigError: it would be open to others without a key, or its certificate cannot be used.
         DataError: the port cannot be had, or the events cannot be opened.
     """
     if not settings.keys and not is_loopback(settings.host):
         msg = "without a key the service is open to everybody who reaches it, so it listens on loopback only; set keys (`shortlist key` makes one), or --host 127.0.0.1"
         raise ConfigError(msg)
     read_keys(settings.keys)
+    _insist_certificate(settings)
     held = _bound(settings.host, settings.port)
     if settings.workers == 1:
         serve_one(settings, held)
@@ -66,24 +69,7 @@ def serve_one(settings: Settings, held: socket.socket, shared: Shared | None = N
 
 async def _served(settings: Settings, held: socket.socket, shared: Shared | None) -> None:
     service = Service(settings, shared=shared)
-    server = _Server(
-        uvicorn.Config(
-            App(service),
-            http=Protocol,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            proxy_headers=bool(settings.proxies),
-            forwarded_allow_ips=list(settings.proxies),
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=int(settings.drain_seconds),
-            ssl_certfile=settings.certificate,
-            ssl_keyfile=settings.private_key,
-            ws="none",
-        ),
-        service,
-    )
+    server = _Server(service, held, shared)
     tasks = [
         asyncio.create_task(service.bundles.follow()),
         asyncio.create_task(service.tell()),
@@ -92,7 +78,6 @@ async def _served(settings: Settings, held: socket.socket, shared: Shared | None
         tasks.append(asyncio.create_task(when_orphaned(server.stop)))
     if settings.watch_seconds:
         tasks.append(asyncio.create_task(service.bundles.watch()))
-    _tell_ready(service, held)
     try:
         await server.serve(sockets=[held])
     finally:
@@ -116,11 +101,37 @@ def _tell_ready(service: Service, held: socket.socket) -> None:
     )
 
 
+def _config(service: Service) -> uvicorn.Config:
+    settings = service.settings
+    return uvicorn.Config(
+        App(service),
+        http=Protocol,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=list(settings.proxies),
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=settings.drain_seconds,  # type: ignore[arg-type]  # any number does
+        ssl_certfile=settings.certificate,
+        ssl_keyfile=settings.private_key,
+        ws="none",
+    )
+
+
 class _Server(uvicorn.Server):
     # told to stop, it says so at /health/ready, and finishes what is under way
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
-        super().__init__(config)
-        self._service = service
+    def __init__(self, service: Service, held: socket.socket, shared: Shared | None) -> None:
+        super().__init__(_config(service))
+        self._service, self._held, self._shared = service, held, shared
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # whoever reads that it is ready may stop it: signals are heeded by now
+        _tell_ready(self._service, self._held)
+        if self._shared is not None:
+            self._shared.start()
 
     def handle_exit(self, sig: int, frame: object) -> None:
         # not super(): it would raise the signal again after the drain, before all is given back
@@ -157,3 +168,17 @@ def _bound(host: str, port: int) -> socket.socket:
         msg = f"cannot listen on {host} port {port}: {error.strerror or error}. Choose another with --port, or stop what uses it"
         raise DataError(msg) from error
     return made
+
+
+def _insist_certificate(settings: Settings) -> None:
+    if settings.certificate is None or settings.private_key is None:
+        return
+    try:
+        for file in (settings.certificate, settings.private_key):
+            Path(file).read_bytes()  # this error names the file, the next one does not
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        # the word is asked for only where the key needs one: nobody is there to type it
+        context.load_cert_chain(settings.certificate, settings.private_key, password="")
+    except OSError as error:
+        msg = f"the certificate {settings.certificate} with the private key {settings.private_key} cannot be used: {error}. Give two PEM files that belong together, the key without a password"
+        raise ConfigError(msg) from error

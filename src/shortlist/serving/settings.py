@@ -1,6 +1,8 @@
 """How the service is set up: a file, then the environment, then flags; the later one wins."""
 
+import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +15,8 @@ from shortlist.errors import ConfigError, closest
 from shortlist.serving.events import beside
 
 _PREFIX = "SHORTLIST_"
+_NO_SETTINGS = {"SHORTLIST_CACHE", "SHORTLIST_TRACEBACK"}  # variables that others read
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@*A-Z]+")  # as browsers write it
 Arm = Literal["champion", "challenger", "shadow"]
 
 
@@ -41,8 +45,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         body_bytes: largest body.
         rate: requests a second from one key, or one address without keys; with ``proxies``, from
             each address that uses the key; 0 for no limit.
-        cors: origins that pages may ask from; none by default.
-        proxies: addresses whose ``X-Forwarded-For`` is believed.
+        cors: origins that pages may ask from, such as ``https://shop.example``; none by default.
+        proxies: addresses, or networks, whose ``X-Forwarded-For`` is believed.
         certificate: file for TLS, with ``private_key``.
         private_key: file for TLS.
         access_log: whether to log every request.
@@ -118,13 +122,10 @@ def read_settings(
         Settings.
 
     Raises:
-        ConfigError: a name is unknown, a value is of another kind or out of range, or nothing reads it.
+        ConfigError: a name is unknown, in the environment too; a value is of another kind or out of range, or nothing reads it.
     """
     told: dict[str, object] = {} if file is None else _of_file(file)
-    variables = os.environ if environment is None else environment
-    for name in _NAMES:
-        if (text := variables.get(_PREFIX + name.upper())) is not None:
-            told[name] = text.split(",") if name in {"keys", "cors", "proxies"} else text
+    told |= _of_environment(os.environ if environment is None else environment)
     told |= {name: value for name, value in flags.items() if value is not None}
     try:
         settings = msgspec.convert(told, Settings, strict=False)
@@ -149,6 +150,23 @@ def _of_file(file: Path) -> dict[str, object]:
         if name not in _NAMES:
             msg = f"{file} sets {name!r}, which is no setting.{closest(name, list(_NAMES))} They are {sorted(_NAMES)}"
             raise ConfigError(msg)
+    return told
+
+
+def _of_environment(variables: Mapping[str, str]) -> dict[str, object]:
+    told: dict[str, object] = {}
+    for variable in sorted(variables):
+        if not variable.startswith(_PREFIX) or variable in _NO_SETTINGS:
+            continue
+        name = variable.removeprefix(_PREFIX).lower()
+        if variable != _PREFIX + name.upper() or name not in _NAMES:
+            known = [_PREFIX + one.upper() for one in _NAMES]
+            msg = f"the environment sets {variable}, which is no setting.{closest(variable, known)} They are {sorted(known)}"
+            raise ConfigError(msg)
+        told[name] = variables[variable]
+        if name in {"keys", "cors", "proxies"}:
+            words = variables[variable].split(",")
+            told[name] = [word.strip() for word in words if word.strip()]
     return told
 
 
@@ -179,3 +197,21 @@ def _check(settings: Settings) -> None:
     if (settings.certificate is None) != (settings.private_key is None):
         msg = "TLS needs both certificate and private_key; give the other one too"
         raise ConfigError(msg)
+    _check_addresses(settings)
+
+
+def _check_addresses(settings: Settings) -> None:
+    for origin in settings.cors:
+        if origin == "*":
+            msg = "cors names the origins whose pages may ask, and change things; '*' would be every page there is: name them"
+            raise ConfigError(msg)
+        default = {"http": ":80", "https": ":443"}.get(origin.partition(":")[0])
+        if not _ORIGIN.fullmatch(origin) or (default and origin.endswith(default)):
+            msg = f"cors has {origin!r}, which no browser sends as an origin. Write it in lower case as https://shop.example or http://localhost:3000: without a path, a slash at the end or the scheme's own port"
+            raise ConfigError(msg)
+    for address in settings.proxies:
+        try:
+            ipaddress.ip_network(address)
+        except ValueError as error:
+            msg = f"proxies has {address!r}, which is no address: {error}. Write addresses or networks, such as 127.0.0.1 or 10.0.0.0/8"
+            raise ConfigError(msg) from None

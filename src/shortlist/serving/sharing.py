@@ -35,6 +35,16 @@ class Shared:
     def __init__(self, folder: Path, number: int) -> None:
         self.folder, self.number = folder, number
         self._file = folder / f"{number}.counts"
+        self._started = folder / f"{number}.started"
+
+    @property
+    def started(self) -> bool:
+        """Whether this worker ever answered."""
+        return self._started.exists()
+
+    def start(self) -> None:
+        """Tell that this worker answers."""
+        self._started.touch()
 
     def write(self, metrics: Metrics, gauges: Mapping[str, float]) -> None:
         """Tell the others what was counted here.

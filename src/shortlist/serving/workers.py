@@ -21,6 +21,7 @@ import msgspec
 from shortlist.errors import ConfigError
 from shortlist.serving import logs
 from shortlist.serving.settings import Settings
+from shortlist.serving.sharing import Shared
 
 _AGAIN_SECONDS = 1.0  # before one that died is started again
 _LOOK_SECONDS = 0.1
@@ -44,7 +45,7 @@ class Workers:
         """Run them until told to stop.
 
         Raises:
-            ConfigError: one cannot start; its own message says why.
+            ConfigError: one ended before it ever answered; its own message says why.
         """
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
@@ -78,10 +79,13 @@ class Workers:
         del self._running[number]
         if self._stopping:
             return
-        if code == 2:
-            msg = "a worker cannot start; the line before says why"
-            raise ConfigError(msg)
-        logs.say("worker_died", level="error", worker=number, code=code)
+        why = _why(self._folder, number)
+        reason = why.read_text("utf-8") if why.exists() else None
+        why.unlink(missing_ok=True)
+        if not Shared(self._folder, number).started:  # another try would end as this one did
+            msg = f"worker {number} ended with code {code} before it was ready"
+            raise ConfigError(reason or msg)
+        logs.say("worker_died", level="error", worker=number, code=code, reason=reason)
         time.sleep(_AGAIN_SECONDS)
         self._start(number)
 
@@ -129,7 +133,6 @@ def main(arguments: list[str]) -> int:
     """
     from shortlist.errors import ShortlistError
     from shortlist.serving.server import serve_one
-    from shortlist.serving.sharing import Shared
 
     descriptor, number = map(int, arguments)
     folder, settings = msgspec.json.decode(
@@ -139,9 +142,14 @@ def main(arguments: list[str]) -> int:
     try:
         serve_one(settings, held, Shared(Path(folder), number))
     except ShortlistError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        _why(Path(folder), number).write_text(str(error), "utf-8")
         return 2
     return 0
+
+
+def _why(folder: Path, number: int) -> Path:
+    # in which a worker that cannot go on leaves the reason; whoever started it tells
+    return folder / f"{number}.why"
 
 
 if __name__ == "__main__":
