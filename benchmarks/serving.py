@@ -30,7 +30,7 @@ math.randomseed({seed})
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 request = function()
-  return wrk.format(nil, "/recommend", nil, '{{"user_id":"' .. math.random(1, 671) .. '","k":10}}')
+  return wrk.format(nil, "/recommend", nil, '{{"user_id":"' .. math.random(1, 671) .. '","k":10,"explain":{explain}}}')
 end
 """
 PEER = """
@@ -142,6 +142,7 @@ def _measured(command: list[str], folder: Path, *, steady: bool) -> dict[str, An
         found["resident MB"] = resident(process.pid)
         if steady:
             found[f"at about {STEADY} requests a second"] = _wrk(folder, SECONDS, rate=STEADY)
+            found["with reasons"] = _wrk(folder, SECONDS, explain=True)
     return found
 
 
@@ -182,9 +183,12 @@ def _is_ready() -> bool:
             return False
 
 
-def _wrk(folder: Path, seconds: int, *, rate: int | None = None) -> dict[str, Any]:
+def _wrk(
+    folder: Path, seconds: int, *, rate: int | None = None, explain: bool = False
+) -> dict[str, Any]:
     script = folder / "ask.lua"
-    written = SCRIPT.format(seed=random.randint(0, 10**9))
+    asked = {"explain": "true" if explain else "false"}
+    written = SCRIPT.format(seed=random.randint(0, 10**9), **asked)
     if (
         rate is not None
     ):  # each connection thinks between its requests, on average for its share

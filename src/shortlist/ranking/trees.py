@@ -71,18 +71,17 @@ class Trees:
             (n, features) whose lines sum to the trees' sum less the second number, the mean of all.
         """
         n = len(x)
-        added = np.zeros((n, n_features))
-        rows = np.arange(n)
-        for root in self.roots:
-            at = np.full(n, root)
-            while (asked := self.feature[at] != _LEAF).any():
-                some, node = rows[asked], at[asked]
-                name = self.feature[node]
-                goes_left = x[some, name] <= self.threshold[node]
-                then = np.where(goes_left, self.left[node], self.right[node])
-                added[some, name] += self.value[then] - self.value[node]
-                at[asked] = then
-        return added, float(self.value[self.roots].sum())
+        added = np.zeros(n * n_features)
+        row, at = np.repeat(np.arange(n), len(self.roots)), np.tile(self.roots, n)
+        while len(at):  # one level of all trees
+            asked = self.feature[at] != _LEAF
+            row, node = row[asked], at[asked]
+            name = self.feature[node]
+            goes_left = x[row, name] <= self.threshold[node]
+            at = np.where(goes_left, self.left[node], self.right[node])
+            step = self.value[at] - self.value[node]
+            added += np.bincount(row * n_features + name, step, minlength=len(added))
+        return added.reshape(n, n_features), float(self.value[self.roots].sum())
 
     def graph(self, n_features: int) -> bytes:
         """The trees as an ONNX graph; needs the package onnx.

@@ -27,7 +27,7 @@ from shortlist.recommender.ratings import predict_for_user, predict_pairs
 from shortlist.recommender.reasons import reasons
 from shortlist.recommender.rules import Allow, Deny, Rule, Where, joint_mask, listed
 from shortlist.recommender.saving import save
-from shortlist.recommender.second_stage import Proposed, strongest
+from shortlist.recommender.second_stage import Proposed
 from shortlist.recommender.stages import Answer
 from shortlist.recommender.tables import shortlist_table
 
@@ -117,9 +117,7 @@ class Recommender(Learning):
         table = self.table(answer, ids)
         if not explain:
             return table
-        told = [reasons(self.answering, self.snapshot, queries, answer)]
-        ranked_by = strongest(self, queries, answer)
-        return table.with_columns(told if ranked_by is None else [*told, ranked_by])
+        return table.with_columns(reasons(self, queries, answer).columns(self.snapshot))
 
     def match(
         self,

@@ -12,24 +12,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from shortlist.data import split
 from shortlist.data.interactions import Interactions
-from shortlist.data.lists import AnsweringListRanker, ExplainsRank, ListRanker, Lists, askings
+from shortlist.data.lists import AnsweringListRanker, ListRanker, Lists, askings
 from shortlist.data.protocols import Ranker, Retriever
 from shortlist.data.queries import Queries
 from shortlist.data.snapshot import Snapshot
 from shortlist.data.topk import Candidates, TopK
 from shortlist.recommender.asking import proposals
-from shortlist.recommender.stages import Answer
 
 if TYPE_CHECKING:
     from shortlist.recommender.joined import Joined
 
 _log = logging.getLogger(__name__)
-_MOST = 3  # features told of an item
 
 
 def earlier_lists(
@@ -120,38 +117,6 @@ class Proposed:
             A TopK of the same items.
         """
         return self.inner.rank(queries, candidates)
-
-
-def strongest(rec: "Joined", queries: Queries, answer: Answer) -> pl.Series | None:
-    """Which features of the ranker spoke most for or against each item.
-
-    Args:
-        rec: its ranker may tell what each feature adds.
-        queries: n askers.
-        answer: what they got.
-
-    Returns:
-        One list per filled place, of at most three structs ``feature``, ``added`` (to the score), the
-        strongest first; None where the ranker cannot tell.
-    """
-    ranker: object = rec.rank  # any kind may tell
-    if not isinstance(ranker, ExplainsRank) or not rec.rank_lists or rec.growth is not None:
-        return None
-    rows, told = answer.top.rows, []
-    for asker in range(len(queries)):
-        one = queries.slice(asker, asker + 1)
-        found, _ = proposals(rec, rec.stages(), one)
-        added = ranker.explain(one, found)
-        names, numbers = list(added), np.stack(list(added.values()))[:, 0]  # (features, m)
-        for row in rows[asker][rows[asker] >= 0]:
-            at = np.flatnonzero(found.rows[0] == row)  # pins and fallbacks are no candidates
-            mine = numbers[:, at[0]] if len(at) else np.zeros(len(names), np.float32)
-            best = np.argsort(-np.abs(mine), kind="stable")[:_MOST]
-            told.append(
-                [{"feature": names[f], "added": float(mine[f])} for f in best if mine[f] != 0]
-            )
-    kind = pl.Struct({"feature": pl.String, "added": pl.Float32})
-    return pl.Series("ranked_by", told, dtype=pl.List(kind))
 
 
 def mismatch(

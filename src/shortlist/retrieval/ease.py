@@ -28,7 +28,7 @@ from shortlist.data.queries import Queries
 from shortlist.data.ragged import lines_of
 from shortlist.errors import ConfigError, NotReadyError
 from shortlist.retrieval.dense import DenseRetriever
-from shortlist.retrieval.explaining import each_alone
+from shortlist.retrieval.explaining import entry_by_entry
 
 _SMALL_CATALOGUE = 2048  # up to here B itself is small, and quicker to score with
 _GIGABYTE = 1e9
@@ -142,7 +142,30 @@ class EASE(DenseRetriever):
         Returns:
             (len(queries.history_rows), m) float32; an asker's entries sum to the score.
         """
-        return each_alone(self, queries, rows) * queries.recency(self.decay)[:, None]
+        return entry_by_entry(self._added, queries, rows)
+
+    def between(self, items: NDArray[np.int32], rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """The weights from some items to others, B of the paper.
+
+        Args:
+            items: (h,) item rows of a history.
+            rows: (m,) item rows that are scored.
+
+        Returns:
+            (h, m) float32.
+        """
+        weights = self._fitted()
+        if self._items_of is None or self._own is None:
+            return weights[np.ix_(items, rows)]
+        strips = weights[rows // _STRIP, :, rows % _STRIP]  # (m, users)
+        shared = self._items_of[:, items].T @ strips.T
+        return np.asarray(shared - (items[:, None] == rows) * self._own[rows], np.float32)
+
+    def _added(
+        self, one: Queries, some: NDArray[np.int64], rows: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        recency = one.recency(self.decay)[some, None]
+        return recency * self.between(one.history_rows[some], rows)
 
     def without_users(self, rows: NDArray[np.int64]) -> Self:
         """Solve again without what some users took; where B itself is kept, it stays as it is.

@@ -35,7 +35,7 @@ from shortlist.data.ragged import lines_of
 from shortlist.errors import ConfigError, NotReadyError
 from shortlist.retrieval.dense import DenseRetriever
 from shortlist.retrieval.eigenvectors import leading, width_for
-from shortlist.retrieval.explaining import each_alone
+from shortlist.retrieval.explaining import entry_by_entry
 
 _SMALL_CATALOGUE = 4096  # up to here F itself is small, and quicker to answer with
 _GIGABYTE = 1e9
@@ -130,8 +130,10 @@ class GraphFilter(DenseRetriever):
         matrix.data *= np.float32(np.sqrt(chord / top))
         gains = values / (1 + step * values) - chord * values + self.low_pass
         graph = _Graph.of(matrix, degrees**self.balance, vectors, gains)
-        small = graph.n_items <= _SMALL_CATALOGUE
-        self._weights, self._graph = (graph.dense(), None) if small else (None, graph)
+        self._weights, self._graph = None, graph
+        if graph.n_items <= _SMALL_CATALOGUE:
+            every = np.arange(graph.n_items)
+            self._weights, self._graph = graph.between(every, every), None
         return self
 
     def score_all(self, queries: Queries) -> NDArray[np.float32]:
@@ -151,7 +153,7 @@ class GraphFilter(DenseRetriever):
         return np.asarray(history @ weights, np.float32)
 
     def explain(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
-        """The filter's answer to each item of the histories alone; the filter is linear.
+        """What the filter makes of each item of the histories alone; the filter is linear.
 
         Args:
             queries: n askers.
@@ -160,7 +162,16 @@ class GraphFilter(DenseRetriever):
         Returns:
             (len(queries.history_rows), m) float32; an asker's entries sum to the score.
         """
-        return each_alone(self, queries, rows)
+        return entry_by_entry(self._added, queries, rows)
+
+    def _added(
+        self, one: Queries, some: NDArray[np.int64], rows: NDArray[np.int32]
+    ) -> NDArray[np.floating]:
+        items = one.history_rows[some]
+        if self._graph is not None:
+            return self._graph.between(items, rows)
+        weights: Any = self._weights
+        return np.asarray(weights[np.ix_(items, rows)])
 
     @property
     def n_items(self) -> int:
@@ -294,12 +305,14 @@ class _Graph:
             scores[some] = block.T
         return scores
 
-    def dense(self) -> NDArray[np.float32]:
-        # (n_items, n_items) multiplied out
-        weights: NDArray[np.float32] = (self.items @ self.users).toarray()
-        weights += (self.basis * self.gains) @ self.basis.T
-        weights *= self.scale
-        weights /= self.scale[:, None]
+    def between(
+        self, items: NDArray[np.integer], rows: NDArray[np.integer]
+    ) -> NDArray[np.float32]:
+        # (h,) items of a history and (m,) items to (h, m) weights, multiplied out
+        weights: NDArray[np.float32] = (self.items[items] @ self.items[rows].T).toarray()
+        weights += (self.basis[items] * self.gains) @ self.basis[rows].T
+        weights *= self.scale[rows]
+        weights /= self.scale[items, None]
         return weights
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:

@@ -30,7 +30,7 @@ from shortlist.data.ragged import beside
 from shortlist.errors import ConfigError, DataError, NotReadyError
 from shortlist.retrieval.dense import DenseRetriever
 from shortlist.retrieval.ease import EASE
-from shortlist.retrieval.explaining import leaving_out
+from shortlist.retrieval.explaining import entry_by_entry
 from shortlist.retrieval.following import Sequences, log_odds
 
 _FLOOR, _EASE_FLOOR = np.float32(0.01), np.float32(0.1)  # below these, a ridge only guesses
@@ -159,7 +159,7 @@ class NextItem(DenseRetriever):
         return scores
 
     def explain(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
-        """The score less what it is without each entry: experts that multiply have no other shares.
+        """The score less what it is without each item: experts that multiply have no other shares.
 
         Args:
             queries: n askers.
@@ -168,7 +168,29 @@ class NextItem(DenseRetriever):
         Returns:
             (len(queries.history_rows), m) float32; an asker's entries need not sum to the score.
         """
-        return leaving_out(self, queries, rows)
+        return entry_by_entry(self._added, queries, rows)
+
+    def _added(
+        self, one: Queries, some: NDArray[np.int64], rows: NDArray[np.int32]
+    ) -> NDArray[np.floating]:
+        items, weights = one.history_rows[some], self._fitted()
+        blocks = weights.reshape(len(self.decays), self.n_items, -1)
+        parts = [
+            _with_and_without(block[np.ix_(items, rows)], one, some, decay)
+            for block, decay in zip(blocks, self.decays, strict=True)
+        ]
+        whole, without = (np.sum(part, axis=0) for part in zip(*parts, strict=True))
+        added = _log_above(_FLOOR, whole) - _log_above(_FLOOR, without)
+        if self._odds is not None:
+            odds = self._odds[np.ix_(items, rows)]
+            whole, without = _with_and_without(odds, one, some, self.odds_decay)
+            added += self.odds * (whole - without)
+        if self._ease is not None:
+            between = self._ease.between(items, rows)
+            whole, without = _with_and_without(between, one, some, self.ease_decay)
+            whole, without = _log_above(_EASE_FLOOR, whole), _log_above(_EASE_FLOOR, without)
+            added += self.ease * (whole - without)
+        return added
 
     def without_users(self, rows: NDArray[np.int64]) -> Self:
         """Take what some users took out of EASE, where it holds that.
@@ -259,7 +281,18 @@ class NextItem(DenseRetriever):
         return np.ascontiguousarray(solved, np.float32)
 
 
-def _log_above(floor: np.float32, numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+def _with_and_without(
+    weights: NDArray[np.float32], one: Queries, some: NDArray[np.int64], decay: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    # (h, m) what each entry says to the sum of all (m,), and to that without each entry (h, m):
+    # all that came before the entry is then one step nearer
+    said = one.recency(decay)[some, None] * weights.astype(np.float64)
+    whole = said.sum(axis=0)
+    before = np.cumsum(said, axis=0) - said
+    return whole, whole - said + np.expm1(decay) * before
+
+
+def _log_above(floor: np.float32, numbers: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.asarray(np.log(np.maximum(numbers, 0) + floor), np.float32)
 
 

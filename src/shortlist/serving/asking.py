@@ -16,9 +16,8 @@ from shortlist.data.eligible import Eligible
 from shortlist.data.queries import Queries
 from shortlist.errors import ShortlistError
 from shortlist.recommender.finishing import Finish
-from shortlist.recommender.reasons import reasons
+from shortlist.recommender.reasons import Reasons, reasons
 from shortlist.recommender.rules import Seen
-from shortlist.recommender.second_stage import strongest
 from shortlist.recommender.stages import Answer
 from shortlist.rerank import Diverse
 from shortlist.serving import logs
@@ -332,7 +331,7 @@ def _eligible(running: Running, group: Sequence[_Prepared], queries: Queries) ->
 
 def _explained(
     running: Running, one: _Prepared, queries: Queries, answer: Answer, line: int, k: int
-) -> tuple[list[list[dict[str, Any]]] | None, list[list[dict[str, Any]]] | None]:
+) -> Reasons | tuple[None, None]:
     if not one.question.explain:
         return None, None
     top = answer.top
@@ -342,6 +341,4 @@ def _explained(
         answer.parts,
     )
     asked = queries.slice(line, line + 1)
-    told = reasons(running.recommender.answering, running.snapshot, asked, mine)
-    ranked_by = strongest(running.recommender, asked, mine)
-    return told.to_list(), None if ranked_by is None else ranked_by.to_list()
+    return reasons(running.recommender, asked, mine)
