@@ -45,6 +45,18 @@ def test_items_users_and_rows_are_added(
     assert "answers from all histories at once" in " ".join(out.split())
 
 
+def test_rows_beside_a_service_may_bring_the_forgotten_back_and_it_says_so(
+    run: Run, own: Path, folder: Path
+) -> None:
+    _, _, err = run("update", own, "--rows", folder / "test.csv")
+    assert "forgotten" not in err
+    rec = sl.load(own)
+    rec.events_through = 7
+    rec.save(own)
+    _, _, err = run("update", own, "--rows", folder / "test.csv")
+    assert "Forget them once more: shortlist forget" in " ".join(err.split())
+
+
 def test_nothing_to_add_and_unknown_items_are_errors(
     run: Run, own: Path, tmp_path: Path
 ) -> None:

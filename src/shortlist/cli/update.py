@@ -61,6 +61,11 @@ def update(
         since = read_table(rows, users=users, column=column, on_bad_rows=on_bad_rows)
         with timed(f"adding {len(since):,} rows"):
             parts = rows_of(made := rec.update(since))
+        if rec.events_through:
+            progress(
+                "note: this bundle was trained on a service's events; whoever was forgotten there and stands in these rows is known again. "
+                "Forget them once more: shortlist forget"
+            )
     version = rec.save(bundle)
     counts = {
         "items": rec.snapshot.n_items - before.n_items,
