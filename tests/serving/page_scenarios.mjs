@@ -86,6 +86,26 @@ export const scenarios = {
     return { before, rated, dismissed, after, chips: said, again, guest: await chips(page) };
   },
 
+  // somebody whom the service knows with half a star, and posters of long words
+  async halves(open) {
+    const page = await ready(await open({ viewport: { width: 1280, height: 800 } }));
+    await become(page, "halves");
+    await status(page, "of halves");
+    const broken = await page.evaluate(async () => {
+      const { poster } = await import("/page/posters.js");
+      const place = document.querySelector("#list .poster").parentElement;
+      const lines = (title) => {
+        const made = poster({ title }, () => {});
+        place.querySelector(".poster").replaceWith(made);
+        const word = document.createRange();
+        word.selectNodeContents(made.querySelector(".poster-name").firstChild);
+        return new Set([...word.getClientRects()].map(({ top }) => top)).size;
+      };
+      return ["Parenthood (1989)", "Moonwalk", "Koyaanisqatsi", "Metropolis", "Extraterrestrial"].filter((title) => lines(title) > 1);
+    });
+    return { chips: await chips(page), broken };
+  },
+
   async filter(open) {
     const page = await ready(await open());
     const all = await titles(page);

@@ -23,7 +23,7 @@ from shortlist.testing.worlds import small_world
 
 PACKAGES = Path(__file__).parents[2] / "examples/browser"
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or ""
-SCENARIOS = ("guest", "rates", "user", "filter", "keyboard", "look", "owner")
+SCENARIOS = ("guest", "rates", "user", "halves", "filter", "keyboard", "look", "owner")
 Read = dict[str, Any]
 
 _REASONS = [
@@ -92,6 +92,8 @@ def read(rec: sl.Recommender, tmp_path_factory: pytest.TempPathFactory) -> Itera
     rec.save(folder / "movies.bundle")
     process = Process(folder / "movies.bundle", "--no-access-log")
     with stopped_after(process):
+        half = {"event": "rating", "user_id": "halves", "item_id": HEAT, "rating": 3.5}
+        assert process.ask("POST", "/events", {"events": [half]})[0] == 200
         yield used(process, folder, *SCENARIOS)
 
 
@@ -143,6 +145,13 @@ def test_what_a_user_says_is_kept_by_the_service_until_they_are_forgotten(
     assert ["not for me" in chip for chip in told["chips"]] == [True, False, False]
     assert ["2 of 5" in told["chips"][1], "5 of 5" in told["chips"][2]] == [True, True]
     assert told["guest"] == []
+
+
+@needs_browser
+def test_half_a_star_is_said_and_the_words_of_posters_are_whole(read: Read) -> None:
+    told = of(read, "halves")
+    assert told["chips"] == ["Heat3.5\u2605, 3.5 of 5"]
+    assert told["broken"] == []
 
 
 @needs_browser

@@ -144,16 +144,17 @@ def test_a_new_item_is_recommended_by_what_it_is_like(client: Client) -> None:
     assert client.post("/items", {"items": [new]})["known"] == 1
 
 
-def test_posted_numbers_do_not_move_the_bounds_that_everybody_is_shown(client: Client) -> None:
+def test_posted_items_do_not_change_the_filters_that_everybody_is_shown(
+    client: Client,
+) -> None:
     before = client.get("/catalogue")["columns"]
     genres = client.get("/items/i4")["attributes"]["genres"]
-    old = {"item_id": "old", "attributes": {"genres": genres, "year": -5_000_000_000}}
-    assert client.post("/items", {"items": [old]})["added"] == 1
-    year, year_before = (
-        next(one for one in told if one["name"] == "year")
-        for told in (client.get("/catalogue")["columns"], before)
-    )
-    assert year == year_before
+    odd = {"genres": [*genres, "Sludge"], "year": -5_000_000_000}
+    assert client.post("/items", {"items": [{"item_id": "odd", "attributes": odd}]})["added"]
+    assert client.get("/catalogue")["columns"] == before
+    assert client.post("/recommend", {"history": ["i4"], "where": "'Sludge' in genres"})[
+        "recommendations"
+    ]
 
 
 def test_a_title_that_two_items_share_is_said_to_be(client: Client) -> None:
@@ -164,6 +165,26 @@ def test_a_title_that_two_items_share_is_said_to_be(client: Client) -> None:
     for path in ("/similar", "/audience"):
         refused = client.ask("POST", path, {"item_id": told["title"]})
         assert (refused.status, refused.json["error"]["code"]) == (422, "shared_title")
+
+
+@pytest.mark.parametrize(
+    ("where", "what"),
+    [
+        ("director == 'X'", "names a column that is not there"),
+        ("year >= 'nineteen'", "another kind"),
+        ("genres == 'Drama'", "another kind"),
+        ("year >> 1990", "no condition that can be read"),
+        ("year >=", "no condition that can be read"),
+    ],
+)
+def test_a_condition_that_cannot_be_kept_is_told_why(
+    client: Client, where: str, what: str
+) -> None:
+    told = client.ask("POST", "/recommend", {"user_id": "u3", "where": where}).json["error"]
+    assert told["code"] == "bad_condition"
+    assert what in told["message"]
+    assert "title (text), genres (several of: text), year (number)" in told["message"]
+    assert not {"director", "nineteen", ">>"} & set(told["message"].replace("'", " ").split())
 
 
 @pytest.mark.parametrize(

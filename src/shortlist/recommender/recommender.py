@@ -283,7 +283,7 @@ class Recommender(Learning):
     def predict(
         self, user: UserOrItemId, items: Iterable[UserOrItemId] | None = None
     ) -> pl.DataFrame:
-        """Predicted ratings for one user; of a list model, how likely the user is to take the item.
+        """Predicted ratings for one user; of a list model scores, or, where it is calibrated, probabilities.
 
         Args:
             user: an id; someone unknown gets the prediction for the average user.

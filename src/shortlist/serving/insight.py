@@ -153,7 +153,7 @@ class _Look:
         return Catalogue(
             snapshot.n_items,
             [
-                _column(table[name], trained)
+                _column(table[name].head(trained))  # what is posted must not change it
                 for name in table.columns
                 if name not in {"item_id", "title"}
             ],
@@ -203,15 +203,14 @@ class _Look:
         ]
 
 
-def _column(held: "pl.Series", trained: int) -> Column:
+def _column(held: "pl.Series") -> Column:
     import polars as pl
 
     name, kind = held.name, held.dtype
     if not re.fullmatch(r"[^\W\d]\w*", name):
         return Column(name, "other")  # no condition can name it
     if kind.is_numeric():
-        # a slider at its end leaves nothing out, and one posted number must not stretch it
-        told = held.head(trained).cast(pl.Float64).fill_nan(None)
+        told = held.cast(pl.Float64).fill_nan(None)
         least, most = told.min(), told.max()
         if (
             not isinstance(least, float)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -295,17 +295,31 @@ class Running:
         return [_folded(title) for title in self.titles]
 
     def _unreadable(self, condition: str) -> Refused:
-        columns = self.snapshot.catalogue.table.columns
+        held = self.snapshot.catalogue.table.schema
         try:
-            lacks = not Expression(condition).columns <= set(columns)
+            there = Expression(condition).columns <= set(held)
         except ShortlistError:
-            lacks = False
-        what = "names a column that is not there" if lacks else "cannot be read"
+            what = "is no condition that can be read"
+        else:
+            what = (
+                "compares a column with something of another kind"
+                if there
+                else "names a column that is not there"
+            )
+        columns = ", ".join(f"{name} ({_said(kind)})" for name, kind in held.items())
         return Refused(
             422,
             "bad_condition",
-            f"where {what}. Write it as: year >= 1990 and 'Comedy' in genres; the columns are {', '.join(columns)}",
+            f"where {what}. Write it as: year >= 1990 and 'Comedy' in genres; the columns are {columns}",
         )
+
+
+def _said(kind: pl.DataType) -> str:
+    if isinstance(kind, pl.List | pl.Array):
+        return f"several of: {_said(cast('pl.DataType', kind.inner))}"
+    if kind.is_numeric():
+        return "number"
+    return "text" if kind == pl.String() else str(kind).lower()
 
 
 def _folded(text: str) -> str:

@@ -134,7 +134,7 @@ class RankedBy(Struct, frozen=True):
 
 
 class Place(Struct, frozen=True, omit_defaults=True):
-    """A place of a shortlist."""
+    """A place of a shortlist. Scores put the items of one answer in order; those of another ``k`` may differ."""
 
     rank: int
     item_id: str | int
@@ -196,7 +196,7 @@ class AudienceOfItem(Struct, frozen=True):
 
 
 class Prediction(Struct, frozen=True):
-    """A predicted rating; of a list model, how likely the item is to be taken."""
+    """A predicted rating; of a ranker that learns from lists, a score, or a probability where it is calibrated."""
 
     item_id: str | int
     title: str

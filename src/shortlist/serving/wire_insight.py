@@ -15,8 +15,9 @@ class Value(Struct, frozen=True):
 class Column(Struct, frozen=True):
     """A column of the catalogue, as a condition can use it.
 
-    ``number`` has the ``least`` and ``most`` of the items trained on, not of those posted since; ``text`` (one value an item) and ``tags`` (several) have
-    ``values``, the most frequent first, where they are few; ``other`` cannot be filtered by.
+    ``number`` has ``least`` and ``most``; ``text`` (one value an item) and ``tags`` (several) have
+    ``values``, the most frequent first, where they are few; ``other`` cannot be filtered by. It tells of
+    the items trained on, not of those posted since.
     """
 
     name: str

@@ -82,6 +82,6 @@ export function verdict(item, name, does, rates, { chosen = 0, never: words = "â
 /** What somebody said, in words. */
 export function told(entry, stars) {
   if (entry.event === "dismiss") return "not for me";
-  return stars ? `${stars} of 5` : "";
+  return stars === null ? "" : `${stars} of 5`;
 }
 

@@ -103,12 +103,13 @@ function showPicks() {
 
 function chip(entry, guest) {
   const { name } = named(entry.title);
-  const said = told(entry, taste.stars(entry.rating));
+  const stars = taste.stars(entry.rating);
+  const said = told(entry, stars);
   const open = make(
     "button",
     { type: "button", class: "chip-name", "aria-haspopup": "dialog", on: { click: () => opened(entry) } },
     make("span", { class: "chip-title" }, name),
-    said ? make("span", { class: "chip-said" }, entry.event === "dismiss" ? "✕" : `${said[0]}★`) : null,
+    said ? make("span", { class: "chip-said" }, entry.event === "dismiss" ? "✕" : `${stars}★`) : null,
     said ? make("span", { class: "unseen" }, `, ${said}`) : null,
   );
   const remove = make(

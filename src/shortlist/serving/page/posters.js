@@ -35,7 +35,8 @@ export function poster(item, open) {
   const kinds = tags(item);
   const number = hash(item.title);
   const hue = kinds.length ? hues.get(kinds[0]) + (number % 40) - 20 : spread(number);
-  const long = name.length > 34 ? " long" : name.length < 12 ? " short" : "";
+  const widest = Math.max(...name.split(/[\s-]+/).map((word) => word.length)); // a word must not be broken
+  const long = name.length > 34 || widest > 11 ? " long" : name.length < 12 && widest < 9 ? " short" : "";
   return make(
     "button",
     {

@@ -47,7 +47,7 @@ export function sheet({ taste, does, rates, trouble }) {
         { class: "sheet-head" },
         make("p", { class: "from" }, [year, ...tags(item)].filter(Boolean).join(" · ")),
         make("h2", { id: "sheet-title", tabindex: "-1" }, name, also ? make("small", {}, ` ${also}`) : null),
-        verdict(item, name, acts, rates(), { chosen: entry ? taste.stars(entry.rating) : 0, never: "Not for me" }),
+        verdict(item, name, acts, rates(), { chosen: taste.stars(entry?.rating) ?? 0, never: "Not for me" }),
         columns(item),
       ),
       ...why(item),

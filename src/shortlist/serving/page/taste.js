@@ -97,12 +97,12 @@ export class Taste {
     return fifths(this.scale) ? (most * n) / 5 : least + ((most - least) * (n - 1)) / 4;
   }
 
-  /** And back: how many stars a rating is, 0 for none. */
+  /** And back: how many stars a rating is, 3.5 as well; null for none. */
   stars(rating) {
-    if (rating === undefined || this.scale === null) return 0;
+    if (rating === undefined || this.scale === null) return null;
     const { least, most } = this.scale;
     const n = fifths(this.scale) ? (5 * rating) / most : 1 + (4 * (rating - least)) / (most - least);
-    return Math.min(5, Math.max(1, Math.round(n)));
+    return Math.round(10 * n) / 10;
   }
 }
 
