@@ -190,7 +190,15 @@ def test_a_variable_that_is_no_setting_is_refused() -> None:
     for variable in ("SHORTLIST_RAET", "SHORTLIST_Rate"):
         with pytest.raises(ConfigError, match="Did you mean 'SHORTLIST_RATE'"):
             read_settings({"bundle": "a"}, None, {variable: "3"})
-    others = {"SHORTLIST_CACHE": "c", "SHORTLIST_TRACEBACK": "1"}
+    others = {
+        "SHORTLIST_CACHE": "c",
+        "SHORTLIST_TRACEBACK": "1",
+        # of a Kubernetes service called "shortlist", in every pod beside it
+        "SHORTLIST_SERVICE_HOST": "10.0.0.11",
+        "SHORTLIST_SERVICE_PORT_HTTP": "8000",
+        "SHORTLIST_PORT": "tcp://10.0.0.11:8000",
+        "SHORTLIST_PORT_8000_TCP_ADDR": "10.0.0.11",
+    }
     assert read_settings({"bundle": "a"}, None, others) == Settings(bundle="a")
 
 

@@ -16,6 +16,10 @@ from shortlist.serving.events import beside
 
 _PREFIX = "SHORTLIST_"
 _NO_SETTINGS = {"SHORTLIST_CACHE", "SHORTLIST_TRACEBACK"}  # variables that others read
+# what Kubernetes sets in every pod beside a service that is called "shortlist"
+_OF_KUBERNETES = re.compile(
+    r"SHORTLIST_(SERVICE_(HOST|PORT)\w*=.*|PORT_\d+_\w+=.*|PORT=(tcp|udp)://.*)"
+)
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@*A-Z]+")  # as browsers write it
 Arm = Literal["champion", "challenger", "shadow"]
 
@@ -158,14 +162,17 @@ def _of_environment(variables: Mapping[str, str]) -> dict[str, object]:
     for variable in sorted(variables):
         if not variable.startswith(_PREFIX) or variable in _NO_SETTINGS:
             continue
+        value = variables[variable]
+        if _OF_KUBERNETES.fullmatch(f"{variable}={value}"):
+            continue
         name = variable.removeprefix(_PREFIX).lower()
         if variable != _PREFIX + name.upper() or name not in _NAMES:
             known = [_PREFIX + one.upper() for one in _NAMES]
             msg = f"the environment sets {variable}, which is no setting.{closest(variable, known)} They are {sorted(known)}"
             raise ConfigError(msg)
-        told[name] = variables[variable]
+        told[name] = value
         if name in {"keys", "cors", "proxies"}:
-            words = variables[variable].split(",")
+            words = value.split(",")
             told[name] = [word.strip() for word in words if word.strip()]
     return told
 
