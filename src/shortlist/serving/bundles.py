@@ -336,5 +336,5 @@ def _tell_refused(refused: Sequence[str]) -> None:
             "items_left_out",
             level="warning",
             count=len(refused),
-            reason="the bundle's catalogue has other columns than these posted items",
+            reason="the bundle's catalogue has other columns, or other kinds of values, than these posted items",
         )
