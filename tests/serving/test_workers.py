@@ -76,6 +76,22 @@ def test_counts_are_added_up_and_never_fall(tmp_path: Path) -> None:
     assert files[1].all()[0].requests == told.requests
 
 
+def test_a_worker_that_is_started_again_goes_on_counting(tmp_path: Path) -> None:
+    before, after = Metrics(), Metrics()
+    Shared(tmp_path, 0).go_on(before)  # nobody counted before
+    before.request("/recommend", "POST", 200, 0.004)
+    before.event("watch", "champion")
+    Shared(tmp_path, 0).write(before, {"shortlist_ready": 1.0})
+    again = Shared(tmp_path, 0)
+    again.go_on(after)
+    after.event("watch", "champion")
+    again.write(after, {"shortlist_ready": 1.0})
+    joined, gauges = again.all()
+    assert joined.requests == before.requests
+    assert joined.events == {"watch": 2}
+    assert gauges["shortlist_ready"] == 1.0
+
+
 @pytest.fixture
 def workers(bundle: Path) -> Iterator[Process]:
     started = Process(bundle, "--workers", "2", "--no-access-log")

@@ -52,6 +52,8 @@ class Service:
         pointer_of(settings.bundle_path)  # before a folder is made beside what is no bundle
         self.store = open_store(settings.events) if store is None else store
         self.metrics = Metrics()
+        if shared is not None:
+            shared.go_on(self.metrics)
         self.committer = Committer(self.store, waiting=_COMMITS)
         standings = None
         if shared is not None:

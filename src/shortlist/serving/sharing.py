@@ -46,6 +46,15 @@ class Shared:
         """Tell that this worker answers."""
         self._started.touch()
 
+    def go_on(self, metrics: Metrics) -> None:
+        """Begin with what a worker of this number counted before it died: no count may seem to fall.
+
+        Args:
+            metrics: of this worker, which counted nothing yet.
+        """
+        if self._file.exists():
+            _add(metrics, _read(self._file))
+
     def write(self, metrics: Metrics, gauges: Mapping[str, float]) -> None:
         """Tell the others what was counted here.
 
@@ -77,7 +86,7 @@ class Shared:
         joined, gauges = Metrics(), Counter[str]()
         least: dict[str, float] = {}
         for file in sorted(self.folder.glob("*.counts")):
-            counts = msgspec.msgpack.decode(file.read_bytes(), type=_Counts)
+            counts = _read(file)
             _add(joined, counts)
             for name, value in counts.gauges.items():
                 gauges[name] += value  # type: ignore[assignment]
@@ -86,6 +95,10 @@ class Shared:
         for name in ("shortlist_ready", "shortlist_time_seconds"):
             told[name] = least.get(name, 0.0)
         return joined, told
+
+
+def _read(file: Path) -> _Counts:
+    return msgspec.msgpack.decode(file.read_bytes(), type=_Counts)
 
 
 def _held(one: Histogram) -> _Held:
