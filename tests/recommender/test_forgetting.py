@@ -1,5 +1,6 @@
 """People are taken out of recommenders and bundles, and nobody else notices."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 import shortlist as sl
 from shortlist.errors import BundleError
+from shortlist.recommender import forgetting
 from shortlist.recommender.forgetting import without_people
 from shortlist.recommender.publishing import point_at, pointed_at, versions
 from shortlist.testing import small_world
@@ -156,3 +158,55 @@ def test_a_version_that_is_not_there(tmp_path: Path) -> None:
     assert np.array(versions(tmp_path / "b")).tolist() == ["0001"]
     with pytest.raises(BundleError, match="is no bundle"):
         sl.forget(tmp_path / "elsewhere", ["u0"])
+
+
+def test_what_cannot_be_read_is_told_and_what_is_damaged_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bundle, rec = tmp_path / "b", sl.Recommender(sl.retrieval.Popularity()).fit(small_world())
+    for _ in range(5):
+        rec.save(bundle)
+    point_at(bundle, "0002")
+    held = bundle / "versions"
+    (held / "0001" / "items.parquet").unlink()
+    (held / "0003" / "users.parquet").write_bytes(b"no table")
+    newer = json.loads((held / "0004" / "manifest.json").read_bytes()) | {"format": 99}
+    (held / "0004" / "manifest.json").write_text(json.dumps(newer))
+    told = "version 0001 of .* cannot be read, and may .*version 0003 of .*version 0004 of "
+    for _ in range(2):  # a copy may be under way: 0002 and 0005 are written anew, once
+        with pytest.raises(BundleError, match=told):
+            sl.forget(bundle, ["u0"])
+        assert versions(bundle) == ["0001", "0003", "0004", "0006", "0007"]
+    assert pointed_at(bundle)[0] == "0006"
+    monkeypatch.setattr(forgetting, "_SETTLED_SECONDS", 0)
+    with pytest.raises(
+        BundleError, match=r"^version 0004 of .* cannot be read.*Upgrade shortlist"
+    ):
+        sl.forget(bundle, ["u0"])
+    assert versions(bundle) == ["0004", "0006", "0007"]  # a newer shortlist reads it
+    assert "version 0001 of" in caplog.text
+    assert "version 0003 of" in caplog.text
+
+
+def test_the_current_version_is_never_removed_and_nothing_half_done_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle, rec = tmp_path / "b", sl.Recommender(sl.retrieval.Popularity()).fit(small_world())
+    rec.save(bundle)
+    rec.save(bundle)
+    monkeypatch.setattr(forgetting, "_SETTLED_SECONDS", 0)
+
+    def fails(*_: object) -> None:
+        msg = "disk full"
+        raise BundleError(msg)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(forgetting, "point_at", fails)
+        with pytest.raises(BundleError, match="disk full"):
+            sl.forget(bundle, ["u0"])
+    assert versions(bundle) == ["0001", "0002"]
+    (bundle / "versions" / "0002" / "items.parquet").unlink()
+    with pytest.raises(BundleError, match=r"version 0002 of .* cannot be read"):
+        sl.forget(bundle, ["u0"])
+    assert versions(bundle) == ["0002", "0003"]
+    assert pointed_at(bundle)[0] == "0002"

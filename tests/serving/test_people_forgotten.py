@@ -17,9 +17,11 @@ import shortlist as sl
 from serving.conftest import Client
 from shortlist.cli.main import main
 from shortlist.errors import BundleError
+from shortlist.recommender import forgetting
 from shortlist.recommender.publishing import pointed_at, versions
 from shortlist.serving import cleaning
 from shortlist.serving.events import Kept, StoreBusy, StoreFull
+from shortlist.serving.refreshing import refresh
 from shortlist.serving.sqlite import SqliteStore
 
 WHO = "zebra-7731"  # an id that no other text holds
@@ -141,6 +143,27 @@ def test_a_bundle_that_cannot_be_written_is_told_and_its_rows_are_hidden(
     monkeypatch.setattr(cleaning, "clean", fails)
     assert client.ask("DELETE", f"/users/{WHO}").json["bundle"] == "failed"
     assert client.get(f"/users/{WHO}/history")["total"] == 0
+
+
+def test_a_damaged_version_stops_neither_forgetting_nor_refreshing(
+    serving: Callable[..., Client], bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = bundle / "versions" / "0007"
+    shutil.copytree(bundle / "versions" / "0001", bad)
+    with (bad / "items.parquet").open("ab") as file:
+        file.write(b"x")
+    client = serving()
+    gone = client.ask("DELETE", f"/users/{WHO}").json
+    assert gone["bundle"] == "in part"  # somebody may be copying it this moment
+    assert versions(bundle) == ["0007", "0008"]
+    assert client.service.running.version == pointed_at(bundle)[0] == "0008"
+    store, said = client.service.store, list[str]()
+    refresh(bundle, store, say=said.append)
+    assert said[0].startswith(f"version 0007 of {bundle} cannot be read, and may hold")
+    monkeypatch.setattr(forgetting, "_SETTLED_SECONDS", 0)
+    assert client.ask("DELETE", f"/users/{WHO}").json["bundle"] == "done"
+    assert versions(bundle) == ["0008"]
+    assert traces(bundle, Path(client.service.settings.events)) == []
 
 
 def test_a_reader_of_the_log_is_waited_for(tmp_path: Path) -> None:

@@ -4,9 +4,12 @@ What many users taught together stays until the next training: item vectors, lay
 between items, counts.
 """
 
+import json
+import logging
 import shutil
-from collections.abc import Callable, Iterable, Sequence, Set
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -19,10 +22,14 @@ from shortlist.data.states import Part, without_users
 from shortlist.data.vocabulary import UserOrItemId, Vocabulary, id_series
 from shortlist.errors import BundleError
 from shortlist.recommender.bundle import load
+from shortlist.recommender.files import check_files
 from shortlist.recommender.locking import alone_in
 from shortlist.recommender.publishing import point_at, pointed_at, versions
 from shortlist.recommender.recommender import Recommender
 from shortlist.recommender.saving import save
+
+_SETTLED_SECONDS = 3600  # nobody takes so long between two files of a copy
+_log = logging.getLogger(__name__)
 
 
 class LinesOut(Protocol):
@@ -86,15 +93,33 @@ def forget(path: str | Path, users: Iterable[UserOrItemId]) -> dict[str, str]:
         Old name of a version -> its new name; empty where nobody was known.
 
     Raises:
-        BundleError: a version cannot be read or written; the versions that hold the people are still
-            there.
+        BundleError: the versions cannot be written: they are as they were. Or one cannot be read and
+            may hold the people: all others were written anew. It is removed, with a logged warning,
+            once it is damaged, is not the current one, and nothing in it changed for an hour.
     """
     wanted = set(id_series(list(users), name="user_id").cast(pl.String))
     path = Path(path)
-    return forget_by(path, lambda version: ids_in(path, version) & wanted)
+    made = forget_by(path, lambda version: ids_in(path, version) & wanted)
+    if made.left:
+        msg = f"{'; '.join(made.left)}. All other versions are without them. Restore or remove what cannot be read; what is damaged, and not the current version, goes by forgetting again an hour after its last change"
+        raise BundleError(msg)
+    return made.renamed
 
 
-def forget_by(path: Path, whom: Callable[[str], Set[str]]) -> dict[str, str]:
+@dataclass(frozen=True)
+class WrittenAnew:
+    """What became of the versions of a bundle.
+
+    Attributes:
+        renamed: old name of a version -> its new name.
+        left: for each version that may hold the people still, as it cannot be read, what to know.
+    """
+
+    renamed: dict[str, str]
+    left: tuple[str, ...]
+
+
+def forget_by(path: Path, whom: Callable[[str], Set[str]]) -> WrittenAnew:
     """Take other people out of each version of a bundle.
 
     Args:
@@ -103,34 +128,88 @@ def forget_by(path: Path, whom: Callable[[str], Set[str]]) -> dict[str, str]:
             asked once for each version, in their order.
 
     Returns:
-        As for :func:`forget`.
+        What became of the versions.
 
     Raises:
-        BundleError: as for :func:`forget`.
+        BundleError: one cannot be written, or an old one cannot be removed.
     """
     with alone_in(path):
         return _written_anew(path, whom)
 
 
-def _written_anew(path: Path, whom: Callable[[str], Set[str]]) -> dict[str, str]:
-    held = versions(path)
-    found = {name: whom(name) for name in held}
-    first = next((n for n, name in enumerate(held) if found[name]), len(held))
-    current, renamed = pointed_at(path)[0], dict[str, str]()
-    for name in held[first:]:  # also those that hold nobody of them: the order stays
-        clean = without_people(load(path, version=name), sorted(found[name]))
-        renamed[name] = save(clean, path, current=False).name
-    if not renamed:
-        return {}
-    if current in renamed:
-        point_at(path, renamed[current])
+def _written_anew(path: Path, whom: Callable[[str], Set[str]]) -> WrittenAnew:
+    renamed, unread = dict[str, str](), dict[str, str]()
+    current = pointed_at(path)[0]
     try:
-        for name in renamed:
+        for name, found in _found(path, whom, unread):
+            if not found and not renamed:
+                continue  # the first to be written holds one of them; after it all are: the order stays
+            try:
+                whole = load(path, version=name)
+            except BundleError as error:
+                if found:
+                    unread[name] = str(error)
+                continue
+            clean = without_people(whole, sorted(found))
+            renamed[name] = save(clean, path, current=False).name
+        if current in renamed:
+            point_at(path, renamed[current])
+    except BaseException:
+        for name in set(renamed.values()) - {pointed_at(path)[0]}:
+            shutil.rmtree(path / "versions" / name, ignore_errors=True)
+        raise
+    _remove(path, renamed)
+    for name in [one for one in unread if one != current and _gone_bad(path, one)]:
+        _remove(path, [name])
+        _log.warning(
+            "version %s of %s was removed: it could never answer, and may have held somebody forgotten: %s",
+            name,
+            path,
+            unread.pop(name),
+        )
+    left = (
+        f"version {name} of {path} cannot be read, and may hold who is to be forgotten: {why}"
+        for name, why in unread.items()
+    )
+    return WrittenAnew(renamed, tuple(left))
+
+
+def _found(
+    path: Path, whom: Callable[[str], Set[str]], unread: dict[str, str]
+) -> Iterator[tuple[str, Set[str]]]:
+    for name in versions(path):
+        try:
+            yield name, whom(name)
+        except BundleError as error:
+            unread[name] = str(error)
+
+
+def _remove(path: Path, names: Iterable[str]) -> None:
+    for name in names:
+        try:
             shutil.rmtree(path / "versions" / name)
+        except OSError as error:
+            msg = f"{path} was written anew without them, but version {name} cannot be removed ({error}). Remove it by hand"
+            raise BundleError(msg) from error
+
+
+def _gone_bad(path: Path, version: str) -> bool:
+    # not what was published, and not a copy that is still being made; a copy may bring old mtimes along
+    folder = path / "versions" / version
+    try:
+        changed = max(one.lstat().st_ctime for one in (folder, *folder.rglob("*")))
+        if time.time() - changed < _SETTLED_SECONDS:
+            return False
+        seals = dict(json.loads((folder / "manifest.json").read_bytes())["files"])
+        check_files(folder, seals)
     except OSError as error:
-        msg = f"{path} was written anew without them, but an old version cannot be removed ({error}). Remove {sorted(renamed)} from its versions by hand"
-        raise BundleError(msg) from error
-    return renamed
+        return isinstance(error, FileNotFoundError)
+    except BundleError as error:  # what cannot be read now may be whole
+        cause = error.__cause__
+        return cause is None or isinstance(cause, FileNotFoundError)
+    except (KeyError, TypeError, ValueError):
+        return True
+    return False
 
 
 def ids_in(path: Path, version: str) -> set[str]:

@@ -23,6 +23,7 @@ from shortlist.serving.refusals import DiskFull, NotKept, Refused
 from shortlist.serving.running import Running
 from shortlist.serving.settings import Arm, Settings
 from shortlist.serving.standing import Standings, standing_of
+from shortlist.serving.wire import Cleaned
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
@@ -213,21 +214,23 @@ class Bundles:
                 logs.say("follow_failed", level="error", kind=type(error).__name__)
                 await asyncio.sleep(1)
 
-    async def clean(self) -> bool:
+    async def clean(self) -> Cleaned:
         """Take the forgotten out of every kept version of the bundles, and take the new versions.
 
         Returns:
-            Whether it is done; not where a bundle could not be written, which the log tells.
+            How far it came; the log tells why no further.
         """
         try:
-            count = await self._cleaner.clean(lambda: self.overlay.forgotten)
+            count, left = await self._cleaner.clean(lambda: self.overlay.forgotten)
             if count:
                 logs.say("cleaned", versions=count)
                 await self.reload(only_if_changed=True)
         except ShortlistError as error:
             logs.say("clean_failed", level="error", reason=str(error))
-            return False
-        return True
+            return "failed"
+        for reason in left:
+            logs.say("clean_left", level="error", reason=reason)
+        return "in part" if left else "done"
 
     async def catch_up(self) -> bool:
         """Take in what other processes wrote: events, new items, and whom to forget.

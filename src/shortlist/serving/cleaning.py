@@ -13,16 +13,20 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shortlist.errors import BundleError
 from shortlist.recommender.locking import alone_in
+
+if TYPE_CHECKING:
+    from shortlist.recommender.forgetting import WrittenAnew
 
 _DRAFT_SECONDS = 3600  # nobody takes so long to write one
 
 
 def clean(
     path: Path, hash_of: Callable[[str], str], forgotten: Mapping[str, int]
-) -> dict[str, str]:
+) -> "WrittenAnew":
     """Write the versions anew that hold somebody forgotten.
 
     Args:
@@ -31,12 +35,12 @@ def clean(
         forgotten: hashes, with the place of each forgetting.
 
     Returns:
-        Old name of a version -> its new name; empty where nobody was found.
+        What became of the versions.
 
     Raises:
-        BundleError: a version cannot be read or written.
+        BundleError: a version cannot be written.
     """
-    from shortlist.recommender.forgetting import forget_by, ids_in
+    from shortlist.recommender.forgetting import WrittenAnew, forget_by, ids_in
 
     def whom(version: str) -> set[str]:
         through = _trained_through(path, version)
@@ -44,7 +48,7 @@ def clean(
         return {one for one in ids_in(path, version) if hash_of(one) in late} if late else set()
 
     if not forgotten:
-        return {}
+        return WrittenAnew({}, ())
     with alone_in(path):
         _remove_drafts(path)
         return forget_by(path, whom)
@@ -63,30 +67,30 @@ class Cleaner:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="clean")
         self._lock = asyncio.Lock()
         self._asked = self._done = 0
+        self._left: list[str] = []
 
-    async def clean(self, forgotten: Callable[[], Mapping[str, int]]) -> int:
+    async def clean(self, forgotten: Callable[[], Mapping[str, int]]) -> tuple[int, list[str]]:
         """Clean all bundles; whoever asks while it waits for its turn shares the next one.
 
         Args:
             forgotten: tells the hashes when the turn has come.
 
         Returns:
-            How many versions were written anew by this turn.
+            How many versions were written anew by this turn, and what it, or the turn shared, left, in words.
         """
         self._asked += 1
         mine = self._asked
         async with self._lock:
             if self._done >= mine:
-                return 0
+                return 0, self._left
             turn, now = self._asked, dict(forgotten())
-            loop, count = asyncio.get_running_loop(), 0
+            loop, count, self._left = asyncio.get_running_loop(), 0, []
             for path in self._paths:
-                renamed = await loop.run_in_executor(
-                    self._thread, clean, path, self._hash_of, now
-                )
-                count += len(renamed)
+                made = await loop.run_in_executor(self._thread, clean, path, self._hash_of, now)
+                count += len(made.renamed)
+                self._left += made.left
             self._done = turn
-            return count
+            return count, self._left
 
     def close(self) -> None:
         """Finish the version under way."""

@@ -29,7 +29,7 @@ class Keeping:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._cleaning: set[asyncio.Future[bool]] = set()
+        self._cleaning: set[asyncio.Future[wire.Cleaned]] = set()
 
     def routes(self) -> tuple[Route, ...]:
         """All of them.
@@ -201,10 +201,10 @@ class Keeping:
         done, _ = await asyncio.wait({cleaning}, timeout=service.settings.timeout_seconds)
         state: wire.Cleaned = "under way"
         if done:
-            state = "done" if cleaning.result() else "failed"
+            state = cleaning.result()
         return ok(wire.Forgotten(events, hidden, state))
 
-    def _clean(self) -> "asyncio.Future[bool]":
+    def _clean(self) -> "asyncio.Future[wire.Cleaned]":
         cleaning = asyncio.ensure_future(self._service.bundles.clean())
         self._cleaning.add(cleaning)  # so that it is not collected before it is done
         cleaning.add_done_callback(self._cleaning.discard)

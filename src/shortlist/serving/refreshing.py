@@ -92,7 +92,9 @@ def refresh(
     if keep is not None and keep < 1:
         msg = f"keep must be at least 1; got {keep}"
         raise ConfigError(msg)
-    clean(path, store.hash_of, store.forgotten())  # nobody forgotten is learned from
+    cleaned = clean(path, store.hash_of, store.forgotten())  # nobody forgotten is learned from
+    for words in cleaned.left:
+        say(words)
     last, _ = store.marks()
     running, refused = open_running(path, store.items())
     _insist_no_context(running)

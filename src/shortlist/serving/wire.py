@@ -288,7 +288,7 @@ class UserHistory(Struct, frozen=True):
     total: int
 
 
-Cleaned = Literal["done", "under way", "failed"]
+Cleaned = Literal["done", "under way", "in part", "failed"]
 _REMAINS = (
     "What many users taught together (item vectors, similarities, layers, counts) stays as it is until "
     "the next training; a salted hash of the id stays, so that an older bundle cannot bring the user back."
@@ -299,8 +299,9 @@ class Forgotten(Struct, frozen=True):
     """What was forgotten of a user.
 
     The events are gone from the store and its log, and the rows of the bundle are used no more.
-    ``bundle`` says whether every kept version was written anew without the user: done, under way, or
-    failed (the log says why; it is tried again at the next start and with every new version).
+    ``bundle`` says whether every kept version was written anew without the user: done, under way, in
+    part (a version that cannot be read, and so cannot answer, was left), or failed (none was). The log
+    says why; it is tried again at the next start and with every new version.
     ``remains`` says what stays.
     """
 
