@@ -14,7 +14,7 @@ import pytest
 
 from serving.conftest import Client
 from shortlist.serving.committing import Committer
-from shortlist.serving.events import Kept, StoreFull
+from shortlist.serving.events import Kept, StoreAway, StoreFull
 from shortlist.serving.sqlite import SqliteStore
 
 KILLS = 60
@@ -218,6 +218,32 @@ def test_nothing_of_a_forgotten_user_is_left_in_the_files(
     assert any(secret.encode() in file.read_bytes() for file in files)
     assert client.ask("DELETE", f"/users/{secret}").json["events"] == 20
     assert not any(secret.encode() in file.read_bytes() for file in files if file.exists())
+
+
+def damaged(folder: Path) -> Path:
+    """A store whose file has a rotten page behind the first, which says what there is."""
+    store = SqliteStore(folder)
+    store.append([Kept(f"e{n}", "u", "i", "watch", n) for n in range(500)])
+    store.close()
+    with (folder / "events.sqlite").open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 3000)
+    return folder
+
+
+def test_damage_is_told_by_whatever_meets_it(tmp_path: Path) -> None:
+    store = SqliteStore(damaged(tmp_path))
+    meeting: list[Callable[[], object]] = [
+        lambda: store.events_after(0),
+        lambda: store.append([Kept("new", "u", "i", "watch", 1)]),
+        lambda: store.forget("u"),
+    ]
+    for one in meeting:
+        with pytest.raises(StoreAway, match="damaged: bring back a backup"):
+            one()
+    assert store.items() == []  # the rest is read
+    assert store.add_items([("i", "{}")]) == 1
+    store.close()
 
 
 def test_a_file_that_is_no_store_is_refused_in_words(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import pytest
 pytest.importorskip("uvicorn", reason="the extra serve is not installed")
 
 from serving.conftest import Client
+from serving.test_durability import damaged
 from shortlist.serving.server import _config
 
 
@@ -126,10 +127,12 @@ logging.getLogger("shortlist.data").warning("%d of %r", 2, "x")
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("wrong", ["port", "bundle", "open", "certificate", "items"])
+@pytest.mark.parametrize("wrong", ["port", "bundle", "open", "certificate", "items", "events"])
 def test_what_cannot_start_says_why_in_one_line(bundle: Path, wrong: str, workers: str) -> None:
     if wrong == "items":  # which the first process does not read
         (bundle / "versions/0001/items.parquet").write_bytes(b"rot")
+    if wrong == "events":
+        damaged(bundle.with_name("toys.state"))
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         held.listen()
@@ -139,6 +142,7 @@ def test_what_cannot_start_says_why_in_one_line(bundle: Path, wrong: str, worker
             "open": [str(bundle), "--host", "0.0.0.0"],
             "certificate": [str(bundle), "--certificate", "no.pem", "--private-key", "k.pem"],
             "items": [str(bundle), "--port", "0"],
+            "events": [str(bundle), "--port", "0"],
         }[wrong]
         told = subprocess.run(
             [sys.executable, "-m", "shortlist", "serve", *flags, "--workers", workers],
@@ -150,7 +154,7 @@ def test_what_cannot_start_says_why_in_one_line(bundle: Path, wrong: str, worker
     assert told.returncode == 2
     assert told.stderr.startswith("error: ")
     assert len(told.stderr.splitlines()) == 1
-    named = {"certificate": "no.pem", "items": "items.parquet"}
+    named = {"certificate": "no.pem", "items": "items.parquet", "events": "toys.state"}
     assert named.get(wrong, "") in told.stderr
 
 

@@ -6,8 +6,13 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import shortlist as sl
 from serving.conftest import Client
+from shortlist.recommender.publishing import roll_back
+from shortlist.serving import bundles
+from shortlist.serving.events import StoreAway
 
 
 def test_a_reload_under_load_drops_nothing_and_keeps_the_events(
@@ -74,6 +79,102 @@ def test_a_watched_folder_is_taken_by_itself_and_rolled_back(
     told = client.ask("POST", "/admin/rollback", {"version": "0002"})
     assert told.json["version"] == "0002"
     assert client.ask("POST", "/admin/rollback", {"version": "0009"}).status == 409
+
+
+def until(client: Client, true: Callable[[], bool]) -> None:
+    """Let the tasks in the background run until something is true."""
+
+    async def waited() -> None:
+        bundles = client.service.bundles
+        tasks = [asyncio.create_task(one()) for one in (bundles.watch, bundles.follow)]
+        while not true():
+            await asyncio.sleep(0.01)
+            assert not any(one.done() for one in tasks)
+        for one in tasks:
+            one.cancel()
+
+    client.runner.run(asyncio.wait_for(waited(), 30))
+
+
+def test_a_version_published_while_the_store_is_away_is_taken_when_it_is_back(
+    serving: Callable[..., Client],
+    fitted: sl.Recommender,
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = serving(watch_seconds=0.01)
+    tried: list[str] = []
+
+    def away() -> list[tuple[str, str]]:
+        tried.append("items")
+        raise StoreAway
+
+    with monkeypatch.context() as patched:
+        patched.setattr(client.service.store, "items", away)
+        fitted.save(bundle)
+        until(client, lambda: len(tried) > 2)  # again and again
+        for path in ("/admin/reload", "/admin/rollback"):
+            told = client.ask("POST", path, {})
+            assert (told.status, told.json["error"]["code"]) == (503, "store_away")
+        assert (bundle / "CURRENT").read_text().startswith("0002 ")  # as it was
+    assert client.get("/version")["last_reload_error"] is None  # no fault of the bundle
+    until(client, lambda: client.service.running.version == "0002")
+
+
+def test_what_runs_in_the_background_outlives_everything(
+    serving: Callable[..., Client],
+    fitted: sl.Recommender,
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = serving(watch_seconds=0.01, follow_seconds=0.01)
+    failed: list[str] = []
+    right = client.service.bundles.clean
+
+    async def clean() -> bool:
+        if len(failed) < 2:
+            failed.append("clean")
+            raise RuntimeError
+        return await right()
+
+    monkeypatch.setattr(bundles, "_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(client.service.bundles, "clean", clean)
+    until(client, lambda: len(failed) == 2)
+    fitted.save(bundle)
+    until(client, lambda: client.service.running.version == "0002")
+
+
+def test_a_corrupt_champion_keeps_no_challenger_back_and_is_told_until_it_is_mended(
+    serving: Callable[..., Client], fitted: sl.Recommender, bundle: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.bundle"
+    fitted.save(other)
+    client = serving(challenger=str(other), share=0.5, watch_seconds=0.01)
+    service = client.service
+    (fitted.save(bundle) / "items.parquet").write_bytes(b"rot")
+    until(client, lambda: service.bundles.reload_error is not None)
+    fitted.save(other)
+    until(client, lambda: service.arms.runnings["challenger"].version == "0002")
+    fitted.save(other)
+    assert client.ask("POST", "/admin/reload").status == 409  # for the champion
+    assert service.arms.runnings["challenger"].version == "0003"
+    assert service.running.version == "0001"
+    roll_back(bundle, "0001")  # which answers all the time
+    until(client, lambda: service.bundles.reload_error is None)
+    fitted.save(bundle)
+    until(client, lambda: service.running.version == "0003")
+
+
+def test_a_corrupt_challenger_stops_no_rollback(
+    serving: Callable[..., Client], fitted: sl.Recommender, bundle: Path, tmp_path: Path
+) -> None:
+    fitted.save(bundle)
+    other = tmp_path / "other.bundle"
+    folder = fitted.save(other)
+    client = serving(challenger=str(other), share=0.5)
+    (folder / "items.parquet").write_bytes(b"rot")
+    assert client.post("/admin/rollback", {})["version"] == "0001"
+    assert (bundle / "CURRENT").read_text().startswith("0001 ")
 
 
 def test_a_bundle_that_was_trained_on_events_is_not_told_them_twice(

@@ -9,6 +9,7 @@ from typing import Any
 
 from shortlist.serving import binary, logs, page, wire
 from shortlist.serving.answers import Answers
+from shortlist.serving.events import StoreError, StoreFull
 from shortlist.serving.http import (
     JSON,
     Request,
@@ -24,7 +25,7 @@ from shortlist.serving.insight import Insight
 from shortlist.serving.keeping import Keeping
 from shortlist.serving.openapi import document
 from shortlist.serving.operating import Operating
-from shortlist.serving.refusals import Refused
+from shortlist.serving.refusals import DiskFull, NotKept, Refused
 from shortlist.serving.security import HEADERS, Guard, Key, insist_own_page, read_keys
 from shortlist.serving.service import Service
 from shortlist.serving.tensors import InferRequest, ProtocolFailure, is_protocol
@@ -89,21 +90,9 @@ class App:
                 key = self._guard.enter(route.scope, headers, _address(scope))
                 request = Request(route, parameters, request_id, is_admin=self._is_admin(key))
                 response = await self._handled(request, scope, headers, receive)
-        except Refused as refused:
+        except Exception as error:
+            refused = _refused(error, request_id, path)
             response = _refusal(refused, request_id, scope["path"])
-        except Exception as error:  # a defect of ours: told in the log, not to the client
-            logs.say(
-                "defect",
-                level="error",
-                request_id=request_id,
-                route=path,
-                kind=type(error).__name__,
-                place=_place_of(error),
-            )
-            told = Refused(
-                500, "defect", "something went wrong here; the log knows the request_id"
-            )
-            response = _refusal(told, request_id, scope["path"])
         await self._sent(response, headers, request_id, send)
         seconds = time.perf_counter() - start
         self.service.metrics.request(
@@ -243,6 +232,27 @@ def _raw_path(scope: Mapping[str, Any]) -> str:
     return raw.decode("latin-1")
 
 
+def _refused(error: Exception, request_id: str, route: str) -> Refused:
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, StoreError):
+        reason = str(error)
+        logs.say(
+            "store_failed", level="error", request_id=request_id, route=route, reason=reason
+        )
+        return DiskFull() if isinstance(error, StoreFull) else NotKept()
+    # a defect of ours: told in the log, not to the client
+    logs.say(
+        "defect",
+        level="error",
+        request_id=request_id,
+        route=route,
+        kind=type(error).__name__,
+        place=logs.place_of(error),
+    )
+    return Refused(500, "defect", "something went wrong here; the log knows the request_id")
+
+
 def _refusal(refused: Refused, request_id: str, path: str) -> Response:
     fault: wire.Failure | ProtocolFailure
     if is_protocol(path):  # its clients expect a text
@@ -269,11 +279,3 @@ def _request_id(headers: Mapping[bytes, bytes]) -> str:
 def _address(scope: Mapping[str, Any]) -> str:
     client = scope.get("client")
     return client[0] if client else "-"
-
-
-def _place_of(error: Exception) -> str:
-    # where, but not the values: they may be somebody's
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    return "-" if last is None else f"{last.tb_frame.f_code.co_filename}:{last.tb_lineno}"

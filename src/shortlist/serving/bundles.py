@@ -7,19 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from shortlist.errors import ShortlistError
+from shortlist.errors import BundleError, ShortlistError
 from shortlist.recommender.publishing import roll_back
-from shortlist.serving import logs
+from shortlist.serving import logs, remarks
 from shortlist.serving.arms import Arms, Split
 from shortlist.serving.asking import Question, answer_batch
 from shortlist.serving.cleaning import Cleaner
 from shortlist.serving.committing import Committer
-from shortlist.serving.events import Store, StoreAway, StoreFull, keep_items, news_after
+from shortlist.serving.events import Store, StoreError, keep_items, news_after
 from shortlist.serving.memory import give_back
 from shortlist.serving.metrics import Metrics
 from shortlist.serving.opening import grown, open_running, pointer_of
 from shortlist.serving.overlay import Overlay
-from shortlist.serving.refusals import DiskFull, NotKept, Refused
+from shortlist.serving.refusals import Refused
 from shortlist.serving.running import Running
 from shortlist.serving.settings import Arm, Settings
 from shortlist.serving.standing import Standings, standing_of
@@ -28,6 +28,7 @@ from shortlist.serving.wire import Cleaned
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
 _LET_GO_SECONDS = 1.0
+_AGAIN_SECONDS = 1.0  # after a failure
 
 
 class Bundles:
@@ -43,7 +44,6 @@ class Bundles:
     Attributes:
         arms: what answers now; :meth:`swap` replaces it in one assignment.
         overlay: what happened since the bundles were written.
-        reload_error: why the last bundle offered was not taken; None where it was.
     """
 
     def __init__(
@@ -62,11 +62,11 @@ class Bundles:
         )
         for running in self.arms.runnings.values():
             _go_on_after(store, running)
-            _tell_scale(running, self.arms.champion)
+            remarks.scales_differ(running, self.arms.champion)
         last, self._items = store.marks()
         self.overlay = Overlay(store.hash_of, store.forgotten())
         self.overlay.follow(store.events_after(self.arms.through), last)
-        self.reload_error: str | None = None
+        self._refused: dict[Arm, tuple[str, str]] = {}  # what CURRENT says, and what is wrong
         self._cleaner = Cleaner(list(settings.bundles.values()), store.hash_of)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="bundles")
         self._lock = asyncio.Lock()
@@ -74,6 +74,11 @@ class Bundles:
         self._standings = standings
         self._called = b"" if standings is None else standings.called()
         self._stand()
+
+    @property
+    def reload_error(self) -> str | None:
+        """Why a bundle's current version was not taken; None where all were."""
+        return next((why for _, why in self._refused.values()), None)
 
     async def add_items(self, items: Sequence[tuple[str, str]]) -> tuple[int, int, int]:
         """Keep new items, and recommend them from now on.
@@ -85,8 +90,7 @@ class Bundles:
             How many were new, how many were known, and how many of the new ones are like nothing.
 
         Raises:
-            DiskFull: nothing was kept.
-            NotKept: the store cannot be reached.
+            StoreError: nothing was kept.
             Refused: an item is not of the catalogue's kind.
         """
         async with self._lock:
@@ -100,12 +104,7 @@ class Bundles:
                     "bad_item",
                     "an item has a column that the catalogue lacks, or a value of another kind; GET /items/{item_id} shows an item's columns",
                 )
-            try:
-                self._posted = await self._committer.call(lambda store: keep_items(store, new))
-            except StoreFull:
-                raise DiskFull from None
-            except StoreAway:
-                raise NotKept from None
+            self._posted = await self._committer.call(lambda store: keep_items(store, new))
             self.arms = before.with_one("champion", made)
             await self._grow_others(new)
         growth = made.recommender.growth
@@ -126,28 +125,45 @@ class Bundles:
             Whether another version answers now.
 
         Raises:
-            ShortlistError: it cannot be trusted; the old one goes on answering.
+            ShortlistError: one cannot be trusted; the old one goes on answering, and the other arms are reloaded.
+            StoreError: what was posted since cannot be read; the old ones go on answering.
         """
-        changed = False
-        async with self._lock:
-            for arm, before in self.arms.runnings.items():
-                try:
-                    if only_if_changed and pointer_of(before.path) == before.pointer:
-                        continue
-                    items = await self._committer.call(lambda store: store.items())
-                    made = await self._aside(_opened, arm, before.path, items)
-                    await self.swap(made)
-                except ShortlistError as error:
-                    self.reload_error = str(error)
-                    self._metrics.reloads["refused"] += 1
-                    logs.say("reload_refused", level="error", arm=arm, reason=str(error))
-                    raise
-                self.reload_error = None
-                self._metrics.reloads["done"] += 1
-                self._stand()
-                logs.say("reloaded", arm=arm, version=made.version, before=before.version)
-                changed |= made.pointer != before.pointer
+        changed, failed = False, None
+        for arm in self.arms.runnings:
+            try:
+                changed |= await self._take(arm, only_if_changed=only_if_changed)
+            except ShortlistError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
         return changed
+
+    async def _take(self, arm: Arm, *, only_if_changed: bool) -> bool:
+        there = ""
+        async with self._lock:
+            before = self.arms.runnings[arm]
+            try:
+                there = pointer_of(before.path)
+                if only_if_changed and there == before.pointer:
+                    if self._refused_pointer(arm) not in {None, there}:
+                        del self._refused[arm]
+                        logs.say("reload_settled", arm=arm, version=before.version)
+                    return False
+                items = await self._committer.call(lambda store: store.items())
+                made = await self._aside(_opened, arm, before.path, items)
+                await self.swap(made)
+            except StoreError:
+                raise  # it is no fault of the bundle: the next look tries again
+            except ShortlistError as error:
+                self._refused[arm] = (there, str(error))
+                self._metrics.reloads["refused"] += 1
+                logs.say("reload_refused", level="error", arm=arm, reason=str(error))
+                raise
+            self._refused.pop(arm, None)
+            self._metrics.reloads["done"] += 1
+            self._stand()
+            logs.say("reloaded", arm=arm, version=made.version, before=before.version)
+            return made.pointer != before.pointer
 
     async def rollback(self, version: str | None) -> None:
         """Name another version of the bundle as its current one, and take it.
@@ -158,10 +174,11 @@ class Bundles:
         Raises:
             ShortlistError: there is none, or it cannot be trusted; the one before is current again.
         """
-        path, before = self.arms.champion.path, self.arms.champion.version
+        path = self.arms.champion.path
+        before = pointer_of(path).partition(" ")[0]
         await self._aside(roll_back, path, version)
         try:
-            await self.reload()
+            await self._take("champion", only_if_changed=False)
         except ShortlistError:
             await self._aside(roll_back, path, before)
             raise
@@ -181,38 +198,38 @@ class Bundles:
             )
             self.overlay.replace(events, last)
         self.arms = after
-        _tell_scale(made, after.champion)
+        remarks.scales_differ(made, after.champion)
         # once the batch under way and our callers have let go of the old one
         loop = asyncio.get_running_loop()
         loop.call_later(_LET_GO_SECONDS, loop.run_in_executor, None, give_back)
 
     async def watch(self) -> None:
         """Look for new versions until cancelled. They are cleaned of the forgotten first."""
-        refused: dict[Arm, str] = {}
         while True:
             await asyncio.sleep(self._settings.watch_seconds)
             for arm, running in self.arms.runnings.items():
-                try:
-                    there = pointer_of(running.path)
-                    if there not in {running.pointer, refused.get(arm)}:
-                        refused[arm] = there
-                        await self.reload(only_if_changed=True)
+                known = self._refused_pointer(arm)
+                # what is wrong with a bundle, reload told
+                with logs.going_on("watch_failed"), contextlib.suppress(BundleError):
+                    if _there(running.path) != (running.pointer if known is None else known):
+                        await self._take(arm, only_if_changed=True)
                         await self.clean()
-                except ShortlistError:
-                    continue  # reload told it; the old one goes on
+
+    def _refused_pointer(self, arm: Arm) -> str | None:
+        return self._refused[arm][0] if arm in self._refused else None
 
     async def follow(self) -> None:
         """Catch up, again and again, until cancelled."""
-        await self.clean()
+        more, wait = True, 0.0
         while True:
-            await asyncio.sleep(self._settings.follow_seconds)
-            try:
+            await asyncio.sleep(wait)
+            wait = _AGAIN_SECONDS  # where it fails: the store may be away for a while
+            with logs.going_on("follow_failed"):
                 await self._heed()
-                if await self.catch_up():  # also on other machines, which have their own copies
+                more |= await self.catch_up()
+                if more:  # also on other machines, which have their own copies
                     await self.clean()
-            except Exception as error:  # the store may be away for a while
-                logs.say("follow_failed", level="error", kind=type(error).__name__)
-                await asyncio.sleep(1)
+                more, wait = False, self._settings.follow_seconds
 
     async def clean(self) -> Cleaned:
         """Take the forgotten out of every kept version of the bundles, and take the new versions.
@@ -284,15 +301,19 @@ class Bundles:
         # another worker was told of new versions
         if self._standings is None or (called := self._standings.called()) == self._called:
             return
-        self._called = called
-        with contextlib.suppress(ShortlistError):  # reload told it; the old one goes on
+        try:
             await self.reload(only_if_changed=True)
+        except StoreError:
+            raise  # it is heeded when the store is back
+        except ShortlistError:
+            pass  # reload told it; the old one goes on
+        self._called = called
 
     async def _grow_others(self, items: Sequence[tuple[str, str]]) -> None:
         # the items are kept already: an arm that cannot hold them goes on without
         for arm, before in self.arms.runnings.items():
             made, refused = await self._aside(grown, before, items)
-            _tell_refused(refused)
+            remarks.items_left_out(refused)
             self.arms = self.arms.with_one(arm, made)
 
     def close(self) -> None:
@@ -309,35 +330,21 @@ class Bundles:
 
 def _opened(arm: Arm, path: Path, items: Sequence[tuple[str, str]]) -> Running:
     running, refused = open_running(path, items, arm=arm)
-    _tell_refused(refused)
+    remarks.items_left_out(refused)
     # the first answer builds what the others use: it must not be somebody's
     questions = [Question(user_id=""), Question(history=running.item_ids[:1])]
     answer_batch(running, Overlay(str), questions)
     return running
 
 
+def _there(path: Path) -> str:
+    try:
+        return pointer_of(path)
+    except ShortlistError:
+        return ""  # no bundle at all: it is told once, as any other that cannot be taken
+
+
 def _go_on_after(store: Store, running: Running) -> None:
     # events that stand below what a bundle was trained on would be taken as learned from
     if store.go_on_after(running.through):
         logs.say("state_behind", level="warning", arm=running.arm, through=running.through)
-
-
-def _tell_scale(running: Running, champion: Running) -> None:
-    if running.scale is not None and running.scale != (champion.scale or running.scale):
-        logs.say(
-            "scales_differ",
-            level="warning",
-            arm=running.arm,
-            scale=running.scale,
-            champion=champion.scale,
-        )
-
-
-def _tell_refused(refused: Sequence[str]) -> None:
-    if refused:
-        logs.say(
-            "items_left_out",
-            level="warning",
-            count=len(refused),
-            reason="the bundle's catalogue has other columns, or other kinds of values, than these posted items",
-        )

@@ -15,15 +15,19 @@ from shortlist.errors import DataError
 _URLS = ("postgresql://", "postgres://")
 
 
-class StoreFull(Exception):
+class StoreError(DataError):
+    """The store of the events cannot do what was asked."""
+
+
+class StoreFull(StoreError):
     """Nothing more can be written; what was committed stays, and reading goes on."""
 
 
-class StoreAway(Exception):
-    """The store cannot be reached; what was committed stays. Try again."""
+class StoreAway(StoreError):
+    """The store cannot be reached, or is damaged; what was committed stays. Try again."""
 
 
-class StoreBusy(Exception):
+class StoreBusy(StoreError):
     """Somebody was forgotten, but the log still has the bytes: it is read, or the disk is full. Try again."""
 
 

@@ -1,11 +1,15 @@
 """Structured logs: one JSON object a line on standard error."""
 
+import contextlib
 import logging
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+
+from shortlist.errors import ShortlistError
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -23,6 +27,38 @@ def say(event: str, **fields: Any) -> None:
         sys.stderr.buffer.flush()
     except (OSError, ValueError):  # nobody reads it any more; the service goes on
         return
+
+
+@contextlib.contextmanager
+def going_on(event: str) -> Iterator[None]:
+    """Write what goes wrong, and go on: what runs in the background outlives everything.
+
+    Args:
+        event: the word for it.
+
+    Yields:
+        Nothing.
+    """
+    try:
+        yield
+    except Exception as error:  # whatever it is, the next turn may go well
+        reason = str(error) if isinstance(error, ShortlistError) else place_of(error)
+        say(event, level="error", kind=type(error).__name__, reason=reason)
+
+
+def place_of(error: Exception) -> str:
+    """Where something went wrong, but not the values: they may be somebody's.
+
+    Args:
+        error: as it was caught.
+
+    Returns:
+        File and line.
+    """
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return "-" if last is None else f"{last.tb_frame.f_code.co_filename}:{last.tb_lineno}"
 
 
 class ToJson(logging.Handler):

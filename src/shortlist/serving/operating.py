@@ -2,6 +2,7 @@
 
 from shortlist.errors import NoEarlierVersion, ShortlistError
 from shortlist.serving import wire_operating
+from shortlist.serving.events import StoreError
 from shortlist.serving.http import Request, Response, Route, ok
 from shortlist.serving.refusals import Refused
 from shortlist.serving.service import Service
@@ -31,9 +32,9 @@ class Operating:
             Route("GET", "/metrics", self.metrics, "Counts and times for Prometheus"),
             Route("GET", "/version", self.version, "What answers", answer=wire_operating.Version),
             Route("POST", "/admin/reload", self.reload, "Take the bundle's current version",
-                  scope="admin", answer=wire_operating.Version, refuses=(409,)),
+                  scope="admin", answer=wire_operating.Version, refuses=(409, 507)),
             Route("POST", "/admin/rollback", self.rollback, "Go back to another version",
-                  scope="admin", body=wire_operating.Rollback, answer=wire_operating.Version, refuses=(409,),
+                  scope="admin", body=wire_operating.Rollback, answer=wire_operating.Version, refuses=(409, 507),
                   may_be_empty=True),
         )  # fmt: skip
 
@@ -49,9 +50,12 @@ class Operating:
 
         Raises:
             Refused: there is no such or no earlier version, or it cannot be trusted.
+            StoreError: what was posted since cannot be read.
         """
         try:
             await self._service.bundles.rollback(asked.version)
+        except StoreError:
+            raise  # it is no fault of the bundle
         except NoEarlierVersion:
             words = "there is no version before the current one; name a version to go to it"
             raise Refused(409, "bad_bundle", words) from None
@@ -128,10 +132,14 @@ class Operating:
 
         Raises:
             Refused: the bundle cannot be trusted; the old one goes on answering.
+            StoreError: what was posted since cannot be read.
         """
         try:
             await self._service.bundles.reload()
+        except StoreError:
+            raise  # it is no fault of the bundle
         except ShortlistError as error:
+            await self._service.bundles.everywhere()  # an arm beside it may have been taken
             words = f"the bundle was not taken, the one before goes on answering: {error}"
             raise Refused(409, "bad_bundle", words) from None
         await self._service.bundles.everywhere()

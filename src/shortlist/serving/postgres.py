@@ -225,7 +225,7 @@ class PostgresStore:
                 self._db = self._connected()
             return self._db.execute(query, values).fetchall()
         except psycopg.OperationalError as error:
-            raise StoreAway from error
+            raise _away(error) from error
 
     @contextmanager
     def _writing(self) -> Iterator["psycopg.Cursor[Any]"]:
@@ -236,6 +236,13 @@ class PostgresStore:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
                 yield cursor
         except psycopg.errors.DiskFull as error:
-            raise StoreFull from error
+            msg = "the disk of the PostgreSQL database of the events is full"
+            raise StoreFull(msg) from error
         except psycopg.OperationalError as error:
-            raise StoreAway from error
+            raise _away(error) from error
+
+
+def _away(error: Exception) -> StoreAway:
+    # its words may hold the URL
+    msg = f"the PostgreSQL database of the events cannot be reached ({type(error).__name__}). Try again when it is back"
+    return StoreAway(msg)

@@ -53,10 +53,10 @@ class DiskFull(Refused):
 
 
 class NotKept(Refused):
-    """The store of the events cannot be reached."""
+    """The store of the events cannot be reached, or is damaged."""
 
     def __init__(self) -> None:
-        words = "nothing was kept: the store of the events cannot be reached; reading goes on, try again"
+        words = "nothing was changed: the store of the events cannot be reached, or is damaged; shortlists go on; try again, and look at the log"
         super().__init__(503, "store_away", words, retry_after_seconds=5)
 
 

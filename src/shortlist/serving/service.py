@@ -13,10 +13,10 @@ from shortlist.serving.arms import Arms
 from shortlist.serving.asking import Question, Reply, answer_batch
 from shortlist.serving.bundles import Bundles
 from shortlist.serving.committing import Committer
-from shortlist.serving.events import Kept, Store, StoreAway, StoreBusy, StoreFull, open_store
+from shortlist.serving.events import Kept, Store, StoreBusy, open_store
 from shortlist.serving.metrics import Metrics, held_bytes
 from shortlist.serving.opening import pointer_of
-from shortlist.serving.refusals import DiskFull, LogHeld, NotKept, Overloaded, TooSlow
+from shortlist.serving.refusals import LogHeld, Overloaded, TooSlow
 from shortlist.serving.running import Running
 from shortlist.serving.settings import Arm, Settings
 from shortlist.serving.shadow import Shadow
@@ -128,18 +128,12 @@ class Service:
             How many were new, and how many are about items that the catalogue lacks.
 
         Raises:
-            DiskFull: nothing was kept.
-            NotKept: the store cannot be reached.
+            StoreError: nothing was kept.
             Overloaded: too many are waiting.
         """
         if self.committer.full:
             raise Overloaded
-        try:
-            kept = await self.committer.append(events)
-        except StoreFull:
-            raise DiskFull from None
-        except StoreAway:
-            raise NotKept from None
+        kept = await self.committer.append(events)
         new = [one for one in kept if one is not None]
         self.overlay.apply(sorted(new, key=lambda one: one.seq))
         for one in new:
@@ -157,8 +151,7 @@ class Service:
             How many events were removed, and how many rows of the bundle are hidden from now on.
 
         Raises:
-            DiskFull: nothing was removed.
-            NotKept: the store cannot be reached.
+            StoreError: nothing was removed.
             LogHeld: the events are removed, but their bytes are not yet.
         """
         row = self.overlay.user_row(self.running, user_id)
@@ -166,10 +159,6 @@ class Service:
         hidden = 0 if row < 0 else int(offsets[row + 1] - offsets[row])
         try:
             removed, seq = await self.committer.call(lambda store: store.forget(user_id))
-        except StoreFull:
-            raise DiskFull from None
-        except StoreAway:
-            raise NotKept from None
         except StoreBusy as held:
             logs.say("log_held", level="error", reason=str(held))
             await self.bundles.catch_up()  # it is told by the store, and hidden from now on
@@ -192,7 +181,8 @@ class Service:
     async def tell(self) -> None:
         """Add up what the threads counted, and tell the other workers, until cancelled."""
         while True:
-            self.counted()
+            with logs.going_on("tell_failed"):
+                self.counted()
             await asyncio.sleep(_TELL_SECONDS)
 
     def gauges(self) -> dict[str, float]:

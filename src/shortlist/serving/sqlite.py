@@ -3,12 +3,13 @@
 A commit returns after the log is flushed to disk. Several processes may have the file open.
 """
 
+import contextlib
 import os
 import sqlite3
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from shortlist.errors import DataError
 from shortlist.serving.events import Kept, StoreAway, StoreBusy, StoreFull, salted_hash
@@ -38,6 +39,7 @@ class SqliteStore:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._db = sqlite3.connect(
@@ -163,10 +165,10 @@ class SqliteStore:
         Returns:
             The events.
         """
-        rows = self._db.execute(
+        rows = self._rows(
             "SELECT event_id, user_id, item_id, event, timestamp, rating, seq FROM events"
             " WHERE seq > ? ORDER BY seq",
-            (seq,),
+            seq,
         )
         return [Kept(*row) for row in rows]
 
@@ -176,7 +178,7 @@ class SqliteStore:
         Returns:
             Id and JSON of the columns, in the order of arrival.
         """
-        return list(self._db.execute("SELECT item_id, attributes FROM items ORDER BY seq"))
+        return self._rows("SELECT item_id, attributes FROM items ORDER BY seq")
 
     def forgotten(self) -> dict[str, int]:
         """Hashes of the users to be forgotten.
@@ -184,7 +186,7 @@ class SqliteStore:
         Returns:
             With the place of each forgetting in the order of arrival.
         """
-        return dict(self._db.execute("SELECT user_hash, seq FROM forgotten"))
+        return dict(self._rows("SELECT user_hash, seq FROM forgotten"))
 
     def marks(self) -> tuple[int, int]:
         """What there is, in two numbers.
@@ -192,12 +194,12 @@ class SqliteStore:
         Returns:
             The last place that an event or a forgetting took, and how many new items there are.
         """
-        rows = self._db.execute(
+        rows = self._rows(
             "SELECT max(coalesce((SELECT max(seq) FROM events), 0),"
             " coalesce((SELECT max(seq) FROM forgotten), 0)),"
             " coalesce((SELECT max(seq) FROM items), 0)"
         )
-        last, items = rows.fetchone()
+        last, items = rows[0]
         return last, items
 
     def go_on_after(self, seq: int) -> bool:
@@ -210,11 +212,11 @@ class SqliteStore:
             Whether they would have been lower: the bundle was trained on other events than these.
         """
         held = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)"
-        if self._db.execute(held).fetchone()[0] >= seq:
+        if self._rows(held)[0][0] >= seq:
             return False
 
         def write() -> None:  # AUTOINCREMENT counts on from here
-            last = max(seq, self._db.execute(held).fetchone()[0])
+            last = max(seq, self._rows(held)[0][0])
             self._db.execute("DELETE FROM sqlite_sequence WHERE name = 'events'")
             self._db.execute("INSERT INTO sqlite_sequence VALUES ('events', ?)", (last,))
 
@@ -246,18 +248,19 @@ class SqliteStore:
 
     def _forgotten_at(self, user_id: str) -> int:
         # the place of a forgetting after which nothing came; 0 where there is none
-        found = self._db.execute(
+        found = self._rows(
             "SELECT seq FROM forgotten WHERE user_hash = ?"
             " AND NOT EXISTS (SELECT 1 FROM events WHERE user_id = ?)",
-            (self.hash_of(user_id), user_id),
-        ).fetchone()
-        return 0 if found is None else int(found[0])
+            self.hash_of(user_id),
+            user_id,
+        )
+        return int(found[0][0]) if found else 0
 
     def _empty_log(self) -> None:
         for _ in range(_TRIES):
             try:
                 held = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            except sqlite3.OperationalError as error:
+            except sqlite3.Error as error:
                 msg = f"the log cannot be emptied: {error}"
                 raise StoreBusy(msg) from error
             if not held:
@@ -265,19 +268,38 @@ class SqliteStore:
         msg = "the log cannot be emptied: somebody reads it"
         raise StoreBusy(msg)
 
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        with self._told():
+            return self._db.execute(query, values).fetchall()
+
     def _committed(self, write: "_Write") -> None:
+        with self._told():
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                write()
+                self._db.execute("COMMIT")
+            except Exception:
+                with contextlib.suppress(sqlite3.Error):  # the first error is the one to tell
+                    if self._db.in_transaction:
+                        self._db.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            write()
-            self._db.execute("COMMIT")
+            yield
         except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            code = getattr(error, "sqlite_errorcode", None)
-            if code in _FULL:
-                raise StoreFull from error
-            if code == sqlite3.SQLITE_BUSY:  # another process wrote for all of five seconds
-                raise StoreAway from error
+            where = f"the events in {self._folder} cannot be read or written: {error}"
+            if getattr(error, "sqlite_errorcode", None) in _FULL:
+                raise StoreFull(where) from error
+            if isinstance(error, sqlite3.OperationalError):  # locked for all of five seconds
+                msg = (
+                    f"{where}. Look for who else writes there, and at the disk; then try again"
+                )
+                raise StoreAway(msg) from error
+            if type(error) is sqlite3.DatabaseError:  # its subclasses are defects of ours
+                msg = f"{where}. The file is damaged: bring back a backup, or save what `sqlite3 events.sqlite .recover` finds"
+                raise StoreAway(msg) from error
             raise
 
 
