@@ -49,7 +49,7 @@ def test_demo_tells_the_whole_path(run: Run, small: None, tmp_path: Path) -> Non
 def test_demo_without_torch_leaves_the_towers_out(
     run: Run, small: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("shortlist.training.two_tower", "shortlist.training.rating", "lightgbm"):
+    for name in ("torch", "lightgbm"):
         monkeypatch.setitem(sys.modules, name, None)  # importing it fails
     code, said, err = run("demo", "--user", 4, "--json")
     assert code == 0
@@ -71,7 +71,7 @@ def test_demo_without_torch_leaves_the_towers_out(
 def test_demo_answers_someone_unknown(
     run: Run, small: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "shortlist.training.two_tower", None)
+    monkeypatch.setitem(sys.modules, "torch", None)
     code, said, _ = run("demo", "--user", "nobody")
     assert code == 0
     assert "(fallback)" in said
