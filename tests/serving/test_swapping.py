@@ -13,6 +13,7 @@ from serving.conftest import Client
 from shortlist.recommender.publishing import roll_back
 from shortlist.serving import bundles
 from shortlist.serving.events import StoreAway
+from shortlist.serving.wire import Cleaned
 
 
 def test_a_reload_under_load_drops_nothing_and_keeps_the_events(
@@ -131,7 +132,7 @@ def test_what_runs_in_the_background_outlives_everything(
     failed: list[str] = []
     right = client.service.bundles.clean
 
-    async def clean() -> bool:
+    async def clean() -> Cleaned:
         if len(failed) < 2:
             failed.append("clean")
             raise RuntimeError

@@ -301,13 +301,9 @@ class Bundles:
         # another worker was told of new versions
         if self._standings is None or (called := self._standings.called()) == self._called:
             return
-        try:
+        with contextlib.suppress(BundleError):  # reload told it; the old one goes on
             await self.reload(only_if_changed=True)
-        except StoreError:
-            raise  # it is heeded when the store is back
-        except ShortlistError:
-            pass  # reload told it; the old one goes on
-        self._called = called
+        self._called = called  # not before: where the store is away, it is heeded later
 
     async def _grow_others(self, items: Sequence[tuple[str, str]]) -> None:
         # the items are kept already: an arm that cannot hold them goes on without
