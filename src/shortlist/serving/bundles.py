@@ -125,8 +125,7 @@ class Bundles:
             Whether another version answers now.
 
         Raises:
-            ShortlistError: one cannot be trusted; the old one goes on answering, and the other arms are reloaded.
-            StoreError: what was posted since cannot be read; the old ones go on answering.
+            ShortlistError: one cannot be trusted, or the store not read; the old one goes on, other arms are reloaded.
         """
         changed, failed = False, None
         for arm in self.arms.runnings:
@@ -301,9 +300,13 @@ class Bundles:
         # another worker was told of new versions
         if self._standings is None or (called := self._standings.called()) == self._called:
             return
-        with contextlib.suppress(BundleError):  # reload told it; the old one goes on
+        try:
             await self.reload(only_if_changed=True)
-        self._called = called  # not before: where the store is away, it is heeded later
+        except StoreError:
+            raise  # it is heeded when the store is back
+        except ShortlistError:
+            pass  # reload told it; the old one goes on
+        self._called = called
 
     async def _grow_others(self, items: Sequence[tuple[str, str]]) -> None:
         # the items are kept already: an arm that cannot hold them goes on without
