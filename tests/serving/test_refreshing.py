@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
@@ -15,7 +16,7 @@ from shortlist.data.catalogue import Catalogue
 from shortlist.errors import ConfigError, MissingExtraError
 from shortlist.recommender.publishing import pointed_at, remove_old, roll_back, versions
 from shortlist.serving.events import Kept
-from shortlist.serving.refreshing import refresh
+from shortlist.serving.refreshing import Refreshed, refresh
 from shortlist.serving.sqlite import SqliteStore
 
 
@@ -66,6 +67,23 @@ def test_what_predicts_the_latest_rows_better_is_published(
     assert rec.recommend(history=["a"], k=1)["item_id"][0] == "c"
     again = refresh(paired, store)
     assert (again.version, again.verdict) == (None, "nothing new since 0002")
+
+
+def test_one_refresh_waits_for_the_other_and_then_finds_nothing_new(
+    paired: Path, store: SqliteStore
+) -> None:
+    tells(store, "c")
+    with ThreadPoolExecutor(1) as beside:
+        second: list[Future[Refreshed]] = []
+
+        def start(step: str) -> None:
+            if step == "fitting on all rows":
+                second.append(beside.submit(refresh, paired, store, held_back=30 / 180))
+
+        first = refresh(paired, store, held_back=30 / 180, say=start)
+        waited = second[0].result()
+    assert first.version == "0002"
+    assert (waited.version, waited.verdict) == (None, "nothing new since 0002")
 
 
 def test_what_predicts_them_worse_is_not_published_unless_forced(

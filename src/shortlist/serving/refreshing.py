@@ -16,6 +16,7 @@ from shortlist.data.interactions import Interactions
 from shortlist.data.vocabulary import same_kind
 from shortlist.errors import ConfigError
 from shortlist.recommender.learning import insist_extras
+from shortlist.recommender.locking import alone_in
 from shortlist.recommender.publishing import remove_old
 from shortlist.recommender.recommender import Recommender
 from shortlist.selection.gating import LEAST_ASKERS, Gate, gate
@@ -66,7 +67,7 @@ def refresh(
     seed: int = 0,
     say: Callable[[str], None] = lambda _: None,
 ) -> Refreshed:
-    """Train on the events, judge, and publish what is not worse.
+    """Train on the events, judge, and publish what is not worse. One waits for the other.
 
     Args:
         path: the bundle's folder.
@@ -92,6 +93,23 @@ def refresh(
     if keep is not None and keep < 1:
         msg = f"keep must be at least 1; got {keep}"
         raise ConfigError(msg)
+    # another refresh is waited for: what it learned is not new any more
+    with alone_in(path / "versions"):
+        return _refreshed(
+            path, store, held_back=held_back, force=force, keep=keep, seed=seed, say=say
+        )
+
+
+def _refreshed(
+    path: Path,
+    store: Store,
+    *,
+    held_back: float,
+    force: bool,
+    keep: int | None,
+    seed: int,
+    say: Callable[[str], None],
+) -> Refreshed:
     cleaned = clean(path, store.hash_of, store.forgotten())  # nobody forgotten is learned from
     for words in cleaned.left:
         say(words)
