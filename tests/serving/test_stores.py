@@ -222,6 +222,7 @@ def test_a_database_that_goes_away_is_told_and_comes_back(
         told = client.ask("POST", "/events", {"events": [event]})
         assert (told.status, told.json["error"]["code"]) == (503, "store_away")
         assert told.headers["retry-after"]
+        assert client.ask("POST", "/admin/reload").status == 503
         assert client.ask("POST", "/recommend", {"user_id": "u3"}).status == 200
         with pytest.raises(DataError, match=r"cannot be used \(OperationalError\)"):
             open_store(database)
