@@ -127,6 +127,8 @@ class Queries:
         Returns:
             (len(history_rows),) float32; 0 for entries that do not count, or weigh less than ``LIGHTEST``.
         """
+        if decay == 0:
+            return self.counted.astype(np.float32)
         counts = np.bincount(self.askers[self.counted], minlength=len(self))
         at = np.flatnonzero(self.counted)
         steps = np.cumsum(counts)[self.askers[at]] - 1 - np.arange(len(at))

@@ -258,10 +258,9 @@ class PairFeatures:
         held = lines_of(ones, queries.history_rows[liked], offsets, shape)
         for lines in self.tags:
             mix = (held @ lines) / counts[:, None]  # (n, t)
-            total = np.zeros(rows.shape, np.float32)
-            for tag in range(lines.shape[1]):  # in order: the same bits whatever the batch
-                total += mix[:, tag, None] * lines[:, tag][rows]
-            values[:, :, at] = total
+            both = mix.T[:, :, None] * lines.T[:, rows]  # (t, n, m)
+            # added in order: the same bits whatever the batch
+            values[:, :, at] = np.cumsum(both, axis=0)[-1] if len(both) else 0.0
             at += 1
         first = len(_OF_ITEM)
         numbers = self.items[:, first : first + len(self.item.numbers)]

@@ -118,18 +118,21 @@ class EASE(DenseRetriever):
             (n, n_items) float32.
         """
         weights = self._fitted()
-        history = queries.recent_matrix(self.n_items, self.decay)
         # sparse times dense adds line by line, in order: the same bits whatever stands beside it
         if self._items_of is None or self._own is None:
+            history = queries.recent_matrix(self.n_items, self.decay)
             return np.asarray(history @ weights, np.float32)
-        shared = self._items_of @ history.T.toarray()  # (users, n): items in common
+        recency = queries.recency(self.decay)
+        at = np.flatnonzero(recency)
+        rows, askers, recency = queries.history_rows[at], queries.askers[at], recency[at]
+        taken = np.zeros((self.n_items, len(queries)), np.float32)
+        taken[rows, askers] = recency
+        shared = self._items_of @ taken  # (users, n): items in common
         # (strips, n, 1, _STRIP): one line at a time, so its bits do not depend on the others
         strips = np.matmul(shared.T[:, None].copy(), weights[:, None])
         scores = np.asarray(strips.swapaxes(0, 1).reshape(len(queries), -1), np.float32)
         scores = scores[:, : self.n_items]
-        line = np.repeat(np.arange(len(queries)), np.diff(history.indptr))
-        # B has a zero diagonal
-        scores[line, history.indices] -= history.data * self._own[history.indices]
+        scores[askers, rows] -= recency * self._own[rows]  # B has a zero diagonal
         return scores
 
     def explain(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
