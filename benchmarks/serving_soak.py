@@ -106,6 +106,7 @@ def main() -> None:
         made = sl.Recommender([sl.retrieval.EASE()], rank=sl.ranking.Boosted())
         made.fit(data).save(bundle)
         items = data.catalogue.table["item_id"].cast(str).to_list()
+        first = _megabytes(bundle)
         server = subprocess.Popen(
             [sys.executable, "-m", "shortlist", "serve", str(bundle), "--port", str(PORT), "--no-access-log"],
             stderr=(Path(folder) / "log").open("wb"),
@@ -120,6 +121,8 @@ def main() -> None:
         results["log_errors"] = sum(line.get("level") == "error" for line in log)
         results["swaps"] = sum(line["event"] == "reloaded" for line in log)
         results["exit_code"] = server.returncode
+        # the rows learned from grow, and so does what is mapped
+        results["bundle_mb_first_and_last"] = [first, _megabytes(bundle)]
     claim = "Under 70 % load with 10 % writes, trained again and swapped about every minute: errors, lost events, growth of memory"
     write("serving_soak", claim, results)
 
@@ -224,6 +227,12 @@ def _by_minute(memory: list[tuple[float, int, int]]) -> list[list[float]]:
         for seconds, total, anonymous in memory
     }
     return [last[minute] for minute in sorted(last)]
+
+
+def _megabytes(bundle: Path) -> float:
+    version = (bundle / "CURRENT").read_text("ascii").split()[0]
+    files = (bundle / "versions" / version).rglob("*")
+    return round(sum(one.stat().st_size for one in files if one.is_file()) / 2**20, 1)
 
 
 def _kept(bundle: Path, acknowledged: list[str]) -> dict[str, int]:
