@@ -33,8 +33,17 @@ class Asker(NamedTuple):
     ratings: NDArray[np.float32] | None
 
 
-_Askers = dict[
-    str, tuple[list[Kept], int, Asker]
+class _Live(NamedTuple):
+    # a user's events that a bundle was not trained on, in the order of arrival, in its terms
+    rows: NDArray[np.int32]
+    liked: NDArray[np.bool_]
+    gone: NDArray[np.bool_]  # dismissed
+    times: NDArray[np.int64]
+    ratings: NDArray[np.float32]
+
+
+_Lives = dict[
+    str, tuple[list[Kept], int, _Live]
 ]  # with the events, and how many, it is made of
 
 
@@ -53,7 +62,7 @@ class Overlay:
         self._hash_of, self._forgotten = hash_of, dict(forgotten or {})
         self._events: dict[str, list[Kept]] = {}
         # a bundle that was replaced must not be held by those who have not asked since
-        self._askers: WeakKeyDictionary[Running, _Askers] = WeakKeyDictionary()
+        self._lives: WeakKeyDictionary[Running, _Lives] = WeakKeyDictionary()
         self._ahead: set[int] = set()  # places taken in that lie after those followed
         self.followed = 0
         self.latest = 0
@@ -96,8 +105,8 @@ class Overlay:
             left = [one for one in self._events[user_id] if one.seq > seq]
             if len(left) < len(self._events[user_id]):
                 self._events[user_id] = left
-                for askers in list(self._askers.values()):
-                    askers.pop(user_id, None)
+                for lives in list(self._lives.values()):
+                    lives.pop(user_id, None)
             if not left:
                 self._events.pop(user_id)
 
@@ -116,7 +125,7 @@ class Overlay:
             if one.seq > last:
                 ahead.add(one.seq)
         self._events, self.followed, self._ahead = made, last, ahead
-        self._askers = WeakKeyDictionary()
+        self._lives = WeakKeyDictionary()
 
     def events_of(self, user_id: str) -> list[Kept]:
         """A user's live events.
@@ -164,16 +173,18 @@ class Overlay:
         Returns:
             An Asker; the bundle's history and the live events are joined by time.
         """
-        live = self._events.get(user_id)
-        if not live:
-            return _of_bundle(running, self.user_row(running, user_id))
-        askers = self._askers.setdefault(running, {})
-        count, held = len(live), askers.get(user_id)
-        if held and held[0] is live and held[1] == count:
-            return held[2]
         before = _of_bundle(running, self.user_row(running, user_id))
-        made = _joined(running, before, [e for e in live[:count] if e.seq > running.through])
-        askers[user_id] = (live, count, made)
+        events = self._events.get(user_id)
+        return _joined(before, self._live(running, before, events)) if events else before
+
+    def _live(self, running: Running, before: Asker, events: list[Kept]) -> _Live:
+        lives = self._lives.setdefault(running, {})
+        user_id, count = events[0].user_id, len(events)
+        held = lives.get(user_id)
+        if held and held[0] is events and held[1] == count:
+            return held[2]
+        made = _live(running, before, [e for e in events[:count] if e.seq > running.through])
+        lives[user_id] = (events, count, made)
         return made
 
 
@@ -209,36 +220,41 @@ def _of_bundle(running: Running, row: int) -> Asker:
     )
 
 
-def _joined(running: Running, before: Asker, live: list[Kept]) -> Asker:
-    new = _news(running, before, live)
+def _live(running: Running, before: Asker, events: list[Kept]) -> _Live:
+    new = _news(running, before, events)
     stars = [running.nearest(one.rating) for _, one in new]
     liked = [running.liked(one.event, star) for star, (_, one) in zip(stars, new, strict=True)]
-    rows = np.concatenate([before.rows, np.array([row for row, _ in new], np.int32)])
-    likes = np.concatenate([before.liked, np.array(liked, bool)])
+    means = running.mean_ratings
+    given = [
+        means[0 if like else 1] if star is None else star
+        for like, star in zip(liked, stars, strict=True)
+    ]
+    return _Live(
+        np.array([row for row, _ in new], np.int32),
+        np.array(liked, bool),
+        np.array([one.event == "dismiss" for _, one in new], bool),
+        np.array([one.timestamp for _, one in new], np.int64),
+        np.array(given, np.float32),
+    )
+
+
+def _joined(before: Asker, new: _Live) -> Asker:
+    n = len(before.rows)
+    rows = np.concatenate([before.rows, new.rows])
+    likes = np.concatenate([before.liked, new.liked])
+    gone = np.concatenate([np.zeros(n, bool), new.gone])
     if before.times is None:
-        order = np.arange(len(rows))
-        order[len(before.rows) :] = len(before.rows) + np.argsort(
-            [one.timestamp for _, one in new], kind="stable"
-        )
         times = None
+        order = np.append(np.arange(n), n + np.argsort(new.times, kind="stable"))
     else:
-        times = np.concatenate(
-            [before.times, np.array([one.timestamp for _, one in new], np.int64)]
-        )
+        times = np.concatenate([before.times, new.times])
         order = np.argsort(times, kind="stable")
         times = times[order]
     rows, likes = rows[order], likes[order]
-    gone = np.zeros(len(rows), bool)
-    gone[len(before.rows) :] = [one.event == "dismiss" for _, one in new]
     likes &= ~_taken_back(rows, gone[order])
     ratings = None
     if before.ratings is not None:
-        means = running.mean_ratings
-        given = [
-            means[0 if like else 1] if star is None else star
-            for like, star in zip(liked, stars, strict=True)
-        ]
-        ratings = np.concatenate([before.ratings, np.array(given, np.float32)])[order]
+        ratings = np.concatenate([before.ratings, new.ratings])[order]
     return Asker(before.user_row, rows, likes, times, ratings)
 
 
