@@ -15,7 +15,7 @@ from shortlist.data.protocols import Explains, Ranker, Retriever
 from shortlist.data.queries import Queries
 from shortlist.data.topk import Candidates, TopK
 from shortlist.index.select import check_asked, in_order, select_top_k
-from shortlist.ranking.order import order_by
+from shortlist.ranking.order import RatingRanker, order_by
 from shortlist.recommender.growth import Growth
 from shortlist.retrieval.dense import excluding_itself
 
@@ -159,7 +159,7 @@ class GrownRetriever:
 
 
 @dataclass(frozen=True, eq=False)
-class GrownRanker:
+class GrownRanker(RatingRanker):
     """A ranker over a catalogue that has grown since it was fitted.
 
     Attributes:
@@ -197,18 +197,6 @@ class GrownRanker:
             taken = np.take_along_axis(means, np.where(new, rows - first, 0), axis=1)
             values = np.where(new, taken, values)
         return values
-
-    def rank(self, queries: Queries, candidates: Candidates) -> TopK:
-        """Candidates by predicted value.
-
-        Args:
-            queries: n askers.
-            candidates: n lists.
-
-        Returns:
-            A TopK of the same items.
-        """
-        return order_by(self.predict(queries, candidates.rows), candidates)
 
 
 @dataclass(frozen=True, eq=False)

@@ -64,12 +64,13 @@ def reasons(rec: "Joined", queries: Queries, answer: Answer) -> Reasons:
         Reasons.
     """
     because: _Told = []
+    answering = rec.answering
     for asker in range(len(queries)):
         shown = answer.top.rows[asker] >= 0
         rows, source = answer.top.rows[asker][shown], answer.source[asker][shown]
         one = queries.slice(asker, asker + 1)
         shares = np.zeros((len(one.history_rows), len(rows)))
-        for number, part in enumerate(rec.answering):
+        for number, part in enumerate(answering):
             mine = source == number
             if isinstance(part, Explains) and mine.any():
                 shares[:, mine] = _shares(part.explain(one, rows[None, mine]))
@@ -111,9 +112,10 @@ def _strongest(rec: "Joined", queries: Queries, answer: Answer) -> _Told | None:
     if not isinstance(ranker, ExplainsRank) or not rec.rank_lists or rec.growth is not None:
         return None
     told: _Told = []
+    stages = rec.stages()
     for asker in range(len(queries)):
         one, rows = queries.slice(asker, asker + 1), answer.top.rows[asker]
-        found, _ = proposals(rec, rec.stages(), one)
+        found, _ = proposals(rec, stages, one)
         added = ranker.explain(one, found)
         names, numbers = list(added), np.stack(list(added.values()))[:, 0]  # (features, m)
         for row in rows[rows >= 0]:
