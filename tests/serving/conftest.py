@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ pytest.importorskip("uvicorn", reason="the extra serve is not installed")
 from shortlist.serving.app import App
 from shortlist.serving.service import Service
 from shortlist.serving.settings import Settings
+
+PublicClient = tuple[Any, Any, Any]  # the module, the process, the client
 
 
 @dataclass
@@ -134,3 +137,17 @@ def serving(bundle: Path) -> Iterator[Callable[..., Client]]:
 @pytest.fixture
 def client(serving: Callable[..., Client]) -> Client:
     return serving()
+
+
+@pytest.fixture
+def public_client(bundle: Path) -> Iterator[PublicClient]:
+    """NVIDIA's client of the Open Inference Protocol, and the process that it asks."""
+    from serving.test_process import Process
+
+    triton = pytest.importorskip("tritonclient.http", reason="tritonclient is not installed")
+    started = Process(bundle, "--no-access-log")
+    with started.popen, contextlib.ExitStack() as stack:
+        stack.callback(started.popen.kill)
+        address = f"127.0.0.1:{started.started['port']}"
+        asks = triton.InferenceServerClient(address, network_timeout=20.0)
+        yield triton, started, stack.enter_context(asks)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serving.conftest import Client, Told
+from serving.conftest import Client, PublicClient, Told
 from serving.test_process import Process
 from shortlist.serving.binary import parted, read, written
 from shortlist.serving.refusals import Refused
@@ -200,34 +200,29 @@ def test_any_bytes_behind_good_json_are_answered_or_refused(
     assert _send(client, body, head + rest + K).status in {200, 400, 422}
 
 
-def test_a_public_client_is_answered_as_it_asks_by_default(bundle: Path) -> None:
-    triton = pytest.importorskip("tritonclient.http", reason="tritonclient is not installed")
-    started = Process(bundle, "--no-access-log")
-    with started.popen, contextlib.ExitStack() as stack:
-        stack.callback(started.popen.kill)
-        address = f"127.0.0.1:{started.started['port']}"
-        asks = stack.enter_context(triton.InferenceServerClient(address, network_timeout=20.0))
-        assert "binary_tensor_data" in asks.get_server_metadata()["extensions"]
-        users = triton.InferInput("user_id", [2], "BYTES")
-        users.set_data_from_numpy(np.array(["u1", "nobody"], np.object_))
-        k = triton.InferInput("k", [1], "INT64").set_data_from_numpy(np.array([3]))
-        text = triton.InferInput("user_id", [2], "BYTES")
-        text.set_data_from_numpy(np.array(["u1", "nobody"], np.object_), binary_data=False)
-        both = [triton.InferRequestedOutput(one) for one in ("item_id", "score")]
-        items = [
-            started.ask("POST", "/recommend", {"user_id": user, "k": 3})[1]["recommendations"]
-            for user in ("u1", "nobody")
-        ]
-        for inputs, outputs in (([users, k], None), ([users, k], both), ([text, k], None)):
-            told = asks.infer("toys", inputs, outputs=outputs)
-            ids = told.as_numpy("item_id").astype(str).tolist()
-            assert ids == [[one["item_id"] for one in row] for row in items]
-            want = [[one["score"] for one in row] for row in items]
-            assert told.as_numpy("score").tolist() == [pytest.approx(row) for row in want]
-        with pytest.raises(triton.InferenceServerException, match="k a number"):
-            asks.infer("toys", [users, k.set_data_from_numpy(np.array([0]))])
-        with pytest.raises(triton.InferenceServerException, match="without content-encoding"):
-            asks.infer("toys", [users], request_compression_algorithm="gzip")
+def test_a_public_client_is_answered_as_it_asks_by_default(public_client: PublicClient) -> None:
+    triton, started, asks = public_client
+    assert "binary_tensor_data" in asks.get_server_metadata()["extensions"]
+    users = triton.InferInput("user_id", [2], "BYTES")
+    users.set_data_from_numpy(np.array(["u1", "nobody"], np.object_))
+    k = triton.InferInput("k", [1], "INT64").set_data_from_numpy(np.array([3]))
+    text = triton.InferInput("user_id", [2], "BYTES")
+    text.set_data_from_numpy(np.array(["u1", "nobody"], np.object_), binary_data=False)
+    both = [triton.InferRequestedOutput(one) for one in ("item_id", "score")]
+    items = [
+        started.ask("POST", "/recommend", {"user_id": user, "k": 3})[1]["recommendations"]
+        for user in ("u1", "nobody")
+    ]
+    for inputs, outputs in (([users, k], None), ([users, k], both), ([text, k], None)):
+        told = asks.infer("toys", inputs, outputs=outputs)
+        ids = told.as_numpy("item_id").astype(str).tolist()
+        assert ids == [[one["item_id"] for one in row] for row in items]
+        want = [[one["score"] for one in row] for row in items]
+        assert told.as_numpy("score").tolist() == [pytest.approx(row) for row in want]
+    with pytest.raises(triton.InferenceServerException, match="k a number"):
+        asks.infer("toys", [users, k.set_data_from_numpy(np.array([0]))])
+    with pytest.raises(triton.InferenceServerException, match="without content-encoding"):
+        asks.infer("toys", [users], request_compression_algorithm="gzip")
 
 
 @pytest.mark.parametrize("kind", [None, "application/x-www-form-urlencoded"])

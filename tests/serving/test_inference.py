@@ -1,15 +1,12 @@
 """The two public protocols, as their clients speak them."""
 
-import contextlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import shortlist as sl
-from serving.conftest import Client
-from serving.test_process import Process
+from serving.conftest import Client, PublicClient
 
 
 def _infer(**changed: Any) -> dict[str, Any]:
@@ -99,31 +96,26 @@ def test_another_version_is_unknown(client: Client, version: str) -> None:
         assert (told.status, list(told.json)) == (404, ["error"]), path
 
 
-def test_a_public_client_of_the_protocol_is_answered(bundle: Path) -> None:
-    triton = pytest.importorskip("tritonclient.http", reason="tritonclient is not installed")
-    started = Process(bundle, "--no-access-log")
-    with started.popen, contextlib.ExitStack() as stack:
-        stack.callback(started.popen.kill)
-        address = f"127.0.0.1:{started.started['port']}"
-        asks = stack.enter_context(triton.InferenceServerClient(address, network_timeout=20.0))
-        assert asks.is_server_live()
-        assert asks.is_server_ready()
-        assert asks.is_model_ready("toys", "1")
-        assert not asks.is_model_ready("toys", "2")
-        assert asks.get_model_metadata("toys", "1")["inputs"][0]["name"] == "user_id"
-        users = triton.InferInput("user_id", [2], "BYTES")
-        users.set_data_from_numpy(np.array(["u1", "nobody"], np.object_), binary_data=False)
-        k = triton.InferInput("k", [1], "INT64").set_data_from_numpy(np.array([3]), False)
-        names = ("item_id", "score")
-        wanted = [triton.InferRequestedOutput(one, binary_data=False) for one in names]
-        told = asks.infer("toys", [users, k], "1", wanted)
-        for row, user in enumerate(["u1", "nobody"]):
-            items = started.ask("POST", "/recommend", {"user_id": user, "k": 3})[1][
-                "recommendations"
-            ]
-            ids, scores = (told.as_numpy(name)[row].tolist() for name in names)
-            assert ids == [one["item_id"] for one in items]
-            assert scores == pytest.approx([one["score"] for one in items])
+def test_a_public_client_of_the_protocol_is_answered(public_client: PublicClient) -> None:
+    triton, started, asks = public_client
+    assert asks.is_server_live()
+    assert asks.is_server_ready()
+    assert asks.is_model_ready("toys", "1")
+    assert not asks.is_model_ready("toys", "2")
+    assert asks.get_model_metadata("toys", "1")["inputs"][0]["name"] == "user_id"
+    users = triton.InferInput("user_id", [2], "BYTES")
+    users.set_data_from_numpy(np.array(["u1", "nobody"], np.object_), binary_data=False)
+    k = triton.InferInput("k", [1], "INT64").set_data_from_numpy(np.array([3]), False)
+    names = ("item_id", "score")
+    wanted = [triton.InferRequestedOutput(one, binary_data=False) for one in names]
+    told = asks.infer("toys", [users, k], "1", wanted)
+    for row, user in enumerate(["u1", "nobody"]):
+        items = started.ask("POST", "/recommend", {"user_id": user, "k": 3})[1][
+            "recommendations"
+        ]
+        ids, scores = (told.as_numpy(name)[row].tolist() for name in names)
+        assert ids == [one["item_id"] for one in items]
+        assert scores == pytest.approx([one["score"] for one in items])
 
 
 def test_a_name_said_again_is_that_of_the_path(client: Client) -> None:

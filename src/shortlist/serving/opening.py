@@ -72,7 +72,7 @@ def open_running(
         path,
         version,
         pointer,
-        int(manifest.get("events_through") or 0),
+        recommender.events_through,
         datetime.now(UTC).isoformat(timespec="seconds"),
         str(manifest["created"]),
         arm,
