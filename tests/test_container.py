@@ -26,8 +26,9 @@ def test_what_is_copied_is_there_and_is_what_the_build_names() -> None:
 
 
 def test_the_extras_it_installs_are_there_and_need_no_torch() -> None:
-    found = re.search(r'"\.\[([\w,]+)\]"', FILE)
+    found = re.search(r"^ARG EXTRAS=([\w,]+)$", FILE, re.MULTILINE)
     assert found is not None
+    assert '".[$EXTRAS]"' in FILE
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = [project["optional-dependencies"][name] for name in found.group(1).split(",")]
     assert not any(

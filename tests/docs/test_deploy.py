@@ -1,6 +1,5 @@
 """The files in deploy/ are what they say: settings are read, units verified, named files are there."""
 
-import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -37,17 +36,3 @@ def test_systemd_finds_no_fault_with_the_units(tmp_path: Path) -> None:
     ours = [line for line in told.stderr.splitlines() if "shortlist" in line]
     assert not ours, told.stderr
     assert len(units) == 3
-
-
-def test_the_container_file_names_files_and_extras_that_are_there() -> None:
-    text = (DEPLOY / "Containerfile").read_text()
-    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE)
-    for name in " ".join(copied).split():
-        assert (ROOT / name).exists(), name
-    extras = re.findall(r"\.\[([\w,]+)\]", text)
-    project = (ROOT / "pyproject.toml").read_text()
-    for extra in ",".join(extras).split(","):
-        assert re.search(rf"^{extra} = \[", project, re.MULTILINE)
-    words = set(re.findall(r"^([A-Z]+)\b", text, re.MULTILINE))
-    known = "FROM WORKDIR COPY RUN ENV USER VOLUME EXPOSE STOPSIGNAL HEALTHCHECK ENTRYPOINT CMD"
-    assert words <= set(known.split())
