@@ -4,7 +4,6 @@ It is made of the store's events alone, so a restart or another bundle makes it 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from sys import intern
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -61,6 +60,7 @@ class Overlay:
     ) -> None:
         self._hash_of, self._forgotten = hash_of, dict(forgotten or {})
         self._events: dict[str, list[Kept]] = {}
+        self._texts: dict[str, str] = {}  # by themselves: what many events say is held once
         # a bundle that was replaced must not be held by those who have not asked since
         self._lives: WeakKeyDictionary[Running, _Lives] = WeakKeyDictionary()
         self._ahead: set[int] = set()  # places taken in that lie after those followed
@@ -76,7 +76,7 @@ class Overlay:
         for one in events:
             if one.seq > self.followed and one.seq not in self._ahead:
                 self._ahead.add(one.seq)
-                _take(self._events, one)
+                _take(self._events, self._texts, one)
                 self.latest = max(self.latest, one.timestamp)
 
     def follow(self, events: Iterable[Kept], last: int) -> None:
@@ -118,13 +118,14 @@ class Overlay:
             last: the last place that was taken when they were read.
         """
         made: dict[str, list[Kept]] = {}
+        texts: dict[str, str] = {}
         ahead = set()
         for one in events:
-            _take(made, one)
+            _take(made, texts, one)
             self.latest = max(self.latest, one.timestamp)
             if one.seq > last:
                 ahead.add(one.seq)
-        self._events, self.followed, self._ahead = made, last, ahead
+        self._events, self._texts, self.followed, self._ahead = made, texts, last, ahead
         self._lives = WeakKeyDictionary()
 
     def events_of(self, user_id: str) -> list[Kept]:
@@ -188,11 +189,13 @@ class Overlay:
         return made
 
 
-def _take(events: dict[str, list[Kept]], one: Kept) -> None:
-    # what many events say is held once, and their own names not at all: only the store asks for them
+def _take(events: dict[str, list[Kept]], texts: dict[str, str], one: Kept) -> None:
+    # not by sys.intern: its table, of the whole process, would only grow. Names of events are not held
+    # at all: only the store asks for them
     mine = events.setdefault(one.user_id, [])
     user_id = mine[0].user_id if mine else one.user_id
-    item_id, event = intern(one.item_id), intern(one.event)
+    item_id = texts.setdefault(one.item_id, one.item_id)
+    event = texts.setdefault(one.event, one.event)
     mine.append(Kept("", user_id, item_id, event, one.timestamp, one.rating, one.seq))
 
 
