@@ -3,11 +3,21 @@
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 
 from shortlist.data.interactions import Interactions
+from shortlist.data.protocols import Retriever
 from shortlist.data.queries import Queries
-from shortlist.retrieval import EASE, GraphFilter, NextItem, ease, explaining, graph_filter
-from shortlist.retrieval.explaining import each_alone, leaving_out
+from shortlist.retrieval import (
+    EASE,
+    GraphFilter,
+    Neighbours,
+    NextItem,
+    ease,
+    explaining,
+    graph_filter,
+)
+from shortlist.retrieval.explaining import leaving_out
 from shortlist.testing import checkerboard
 from shortlist.testing.worlds import small_world
 
@@ -19,6 +29,17 @@ def question(rows: list[int], liked: list[bool]) -> Queries:
         np.array([0, len(rows)], np.int64),
         np.array(liked),
     )
+
+
+def each_alone(
+    model: Retriever, asked: Queries, rows: NDArray[np.int32]
+) -> NDArray[np.float32]:
+    """Of a score that is a sum over the history, slowly: the score of each entry as a whole history."""
+    wanted = rows[asked.askers]
+    added = model.score(Queries.of_items(asked.history_rows), wanted)
+    added[~asked.counted] = 0.0
+    added[wanted < 0] = 0.0
+    return added
 
 
 def test_an_item_counts_once_at_its_latest_liked_entry() -> None:
@@ -59,6 +80,16 @@ def test_a_direct_sum_is_the_score_of_each_entry_alone(
     assert (want[1:3] != 0).any()
     direct = {"own", "basis"} & set(model.state().arrays)
     assert bool(direct) == (small == 0)
+
+
+@pytest.mark.parametrize("weighting", ["cosine", "bm25"])
+def test_neighbours_say_what_each_entry_says_alone(weighting: str) -> None:
+    model = Neighbours(weighting=weighting).fit(small_world())
+    asked = question([0, 9, 2, 9, 3], [True, True, False, True, True])
+    rows = np.array([[4, 1, -1, 7]], np.int32)
+    want = each_alone(model, asked, rows)
+    np.testing.assert_array_equal(model.explain(asked, rows), want)
+    assert (want[[0, 3, 4]] != 0).any()
 
 
 def test_next_item_tells_what_leaving_each_item_out_changes() -> None:

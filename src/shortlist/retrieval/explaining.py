@@ -12,26 +12,6 @@ from shortlist.data.queries import Queries
 _LATEST = 200  # entries that are left out in turn: each costs a whole answer
 
 
-def each_alone(
-    model: Retriever, queries: Queries, rows: NDArray[np.int32]
-) -> NDArray[np.float32]:
-    """For a model whose score is a sum over the history: the score of each entry alone.
-
-    Args:
-        model: fitted; it adds up what the liked items of a history say, each item once.
-        queries: n askers.
-        rows: (n, m) item rows; -1 is no item, to which nothing adds.
-
-    Returns:
-        (len(queries.history_rows), m) float32, as ``Explains`` describes.
-    """
-    wanted = rows[queries.askers]  # (entries, m)
-    added = model.score(Queries.of_items(queries.history_rows), wanted)
-    added[~queries.counted] = 0.0
-    added[wanted < 0] = 0.0
-    return added
-
-
 def entry_by_entry(
     adds: Callable[[Queries, NDArray[np.int64], NDArray[np.int32]], NDArray[np.floating]],
     queries: Queries,

@@ -30,7 +30,7 @@ from shortlist.data.topk import TopK
 from shortlist.errors import ConfigError, NotReadyError, closest
 from shortlist.index.select import check_asked, select_top_k
 from shortlist.retrieval.dense import DenseRetriever, excluding_itself
-from shortlist.retrieval.explaining import each_alone
+from shortlist.retrieval.explaining import entry_by_entry
 
 _WEIGHTINGS = ("cosine", "bm25")
 _K1, _B = 1.2, 0.75  # the usual constants of BM25
@@ -159,7 +159,7 @@ class Neighbours(DenseRetriever):
         Returns:
             (len(queries.history_rows), m) float32; an asker's entries sum to the score.
         """
-        return each_alone(self, queries, rows)
+        return entry_by_entry(self._added, queries, rows)
 
     def state(self) -> State:
         """Everything needed to answer.
@@ -203,6 +203,14 @@ class Neighbours(DenseRetriever):
         said = np.log(np.maximum(len(taken) / (1 + of_user), 1 + _LEAST))
         length = of_item / (taken.mean() if len(taken) else 1.0)
         return (said**2).astype(np.float32), (_K1 + 1) / (1 + _K1 * (1 - _B + _B * length))
+
+    def _added(
+        self, one: Queries, some: NDArray[np.int64], rows: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        likenesses: NDArray[np.float32] = self._fitted()[rows][
+            :, one.history_rows[some]
+        ].toarray()
+        return likenesses.T
 
     def _keep(self, near: sp.csr_array) -> None:
         self._near, self._speaks = near, None
