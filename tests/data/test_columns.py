@@ -22,6 +22,7 @@ from shortlist.errors import ConfigError, DataError
         (["customer_id", "asin", "score", "date"], ["customer_id", "asin", "score", "date"]),
         (["user_id", "user", "item", "time"], ["user_id", "item", None, "time"]),
         (["user", "item", "seq"], ["user", "item", None, "seq"]),
+        (["user", "item", "when"], ["user", "item", None, "when"]),
         (["user", "item", "seq", "ts"], ["user", "item", None, "ts"]),
     ],
 )  # fmt: skip

@@ -47,7 +47,7 @@ _ALIASES: dict[str, tuple[tuple[str, ...], ...]] = {
             *("unixreviewtime", "reviewtime", "reviewdate", "ratingtime", "ratingdate"),
             *("ratingtimestamp", "eventtime", "eventtimestamp", "ratedat", "createdat"),
             *("created", "watchedat", "viewedat", "purchasedat", "orderdate", "dateadded"),
-            *("timestampms", "timems", "visittime"),
+            *("timestampms", "timems", "visittime", "when"),
         ),
         ("seq", "sequence", "position", "step", "order"),
     ),
