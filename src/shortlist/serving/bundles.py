@@ -4,20 +4,18 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from shortlist.errors import BundleError, ShortlistError
 from shortlist.recommender.publishing import roll_back
 from shortlist.serving import logs, remarks
 from shortlist.serving.arms import Arms, Split
-from shortlist.serving.asking import Question, answer_batch
 from shortlist.serving.cleaning import Cleaner
 from shortlist.serving.committing import Committer
 from shortlist.serving.events import Store, StoreError, keep_items, news_after
 from shortlist.serving.memory import give_back
 from shortlist.serving.metrics import Metrics
-from shortlist.serving.opening import grown, open_running, pointer_of
+from shortlist.serving.opening import grown, open_warm, pointer_if_any, pointer_of
 from shortlist.serving.overlay import Overlay
 from shortlist.serving.refusals import Refused
 from shortlist.serving.running import Running
@@ -57,7 +55,7 @@ class Bundles:
         self._settings, self._committer, self._metrics = settings, committer, metrics
         items = store.items()
         self.arms = Arms(
-            {arm: _opened(arm, path, items) for arm, path in settings.bundles.items()},
+            {arm: open_warm(path, items, arm) for arm, path in settings.bundles.items()},
             Split(settings.share, settings.salt),
         )
         for running in self.arms.runnings.values():
@@ -149,7 +147,7 @@ class Bundles:
                         logs.say("reload_settled", arm=arm, version=before.version)
                     return False
                 items = await self._committer.call(lambda store: store.items())
-                made = await self._aside(_opened, arm, before.path, items)
+                made = await self._aside(open_warm, before.path, items, arm)
                 await self.swap(made)
             except StoreError:
                 raise  # it is no fault of the bundle: the next look tries again
@@ -210,7 +208,9 @@ class Bundles:
                 known = self._refused_pointer(arm)
                 # what is wrong with a bundle, reload told
                 with logs.going_on("watch_failed"), contextlib.suppress(BundleError):
-                    if _there(running.path) != (running.pointer if known is None else known):
+                    if pointer_if_any(running.path) != (
+                        running.pointer if known is None else known
+                    ):
                         await self._take(arm, only_if_changed=True)
                         await self.clean()
 
@@ -325,22 +325,6 @@ class Bundles:
     ) -> Made:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, lambda: work(*args, **named))
-
-
-def _opened(arm: Arm, path: Path, items: Sequence[tuple[str, str]]) -> Running:
-    running, refused = open_running(path, items, arm=arm)
-    remarks.items_left_out(refused)
-    # the first answer builds what the others use: it must not be somebody's
-    questions = [Question(user_id=""), Question(history=running.item_ids[:1])]
-    answer_batch(running, Overlay(str), questions)
-    return running
-
-
-def _there(path: Path) -> str:
-    try:
-        return pointer_of(path)
-    except ShortlistError:
-        return ""  # no bundle at all: it is told once, as any other that cannot be taken
 
 
 def _go_on_after(store: Store, running: Running) -> None:

@@ -16,6 +16,9 @@ from shortlist.data.snapshot import Snapshot
 from shortlist.errors import BundleError, ShortlistError
 from shortlist.recommender.bundle import load
 from shortlist.recommender.recommender import Recommender
+from shortlist.serving import remarks
+from shortlist.serving.asking import Question, answer_batch
+from shortlist.serving.overlay import Overlay
 from shortlist.serving.running import Running
 from shortlist.serving.settings import Arm
 
@@ -39,6 +42,44 @@ def pointer_of(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{path} is no bundle: its file CURRENT cannot be read ({error}). Give the folder that save() or --out wrote"
         raise BundleError(msg) from error
+
+
+def pointer_if_any(path: Path) -> str:
+    """What a bundle's CURRENT says.
+
+    Args:
+        path: the bundle's folder.
+
+    Returns:
+        Version and digest; nothing where it cannot be read: that is told once, as of any bundle that cannot
+        be taken.
+    """
+    try:
+        return pointer_of(path)
+    except ShortlistError:
+        return ""
+
+
+def open_warm(path: Path, new_items: Sequence[tuple[str, str]], arm: Arm) -> Running:
+    """Load the current version of a bundle, and let it answer once.
+
+    Args:
+        path: the bundle's folder.
+        new_items: id and JSON of the columns; those that it cannot hold are told in the log.
+        arm: in which it answers.
+
+    Returns:
+        What answers.
+
+    Raises:
+        BundleError: the bundle cannot be trusted.
+    """
+    running, refused = open_running(path, new_items, arm=arm)
+    remarks.items_left_out(refused)
+    # the first answer builds what the others use: it must not be somebody's
+    questions = [Question(user_id=""), Question(history=running.item_ids[:1])]
+    answer_batch(running, Overlay(str), questions)
+    return running
 
 
 def open_running(
