@@ -117,13 +117,40 @@ def test_events_come_back_in_order_and_count_once(where: str) -> None:
         assert store.marks()[0] == places[-1]
 
 
-def test_items_are_kept_once(where: str) -> None:
+def test_items_are_kept_once_with_their_last_columns(where: str) -> None:
     with contextlib.closing(open_store(where)) as store:
         assert store.add_items([("a", "{}"), ("b", '{"year": 1}')]) == 2
         before = store.marks()[1]
-        assert store.add_items([("a", "[]"), ("c", "{}")]) == 1
-        assert store.items() == [("a", "{}"), ("b", '{"year": 1}'), ("c", "{}")]
-        assert store.marks()[1] > before
+        assert store.add_items([("a", "{}")]) == 0
+        assert store.marks()[1] == before
+        assert store.add_items([("b", '{"year": 2}'), ("a", "{}")]) == 1
+        replaced = store.marks()[1]
+        assert replaced > before  # others look again
+        assert store.add_items([("b", '{"year": 2}'), ("c", "{}")]) == 1
+        assert store.marks()[1] > replaced
+    with contextlib.closing(existing_store(where)) as store:
+        assert store.items() == [("a", "{}"), ("b", '{"year": 2}'), ("c", "{}")]
+
+
+def test_an_item_that_was_refused_is_corrected_by_posting_it_again(
+    where: str, serving: Callable[..., Client]
+) -> None:
+    with contextlib.closing(open_store(where)) as store:  # of a bundle that had the column
+        store.add_items([("n", '{"gone": 3}'), ("m", '{"title": "M"}')])
+    client, other = serving(state=where), serving(state=where)
+    assert client.ask("GET", "/items/n").status == 404
+    told = client.post("/items", {"items": [{"item_id": "n", "attributes": {"title": "N"}}]})
+    assert (told["added"], told["known"]) == (1, 0)
+    assert client.get("/items/n")["title"] == "N"
+    assert other.ask("GET", "/items/n").status == 404
+    other.runner.run(other.service.bundles.catch_up())
+    assert other.get("/items/n")["title"] == "N"
+    assert serving(state=where).get("/items/n")["title"] == "N"
+    # what answers stays as it is
+    again = {"items": [{"item_id": "n", "attributes": {"title": "Other"}}]}
+    assert other.post("/items", again)["known"] == 1
+    with contextlib.closing(existing_store(where)) as store:
+        assert ("n", '{"title":"N"}') in store.items()
 
 
 def test_a_forgetting_has_a_place_among_the_events(where: str) -> None:

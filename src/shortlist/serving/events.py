@@ -64,7 +64,10 @@ class Store(Protocol):
         ...
 
     def add_items(self, items: Sequence[tuple[str, str]]) -> int:
-        """Keep new items (id, JSON of columns), flushed to disk; how many were new."""
+        """Keep items (id, JSON of columns), flushed to disk; how many were new or other than before.
+
+        One with other columns than before takes a new place.
+        """
         ...
 
     def forget(self, user_id: str) -> tuple[int, int]:
@@ -104,14 +107,14 @@ class Store(Protocol):
 
 
 def keep_items(store: Store, items: Sequence[tuple[str, str]]) -> int:
-    """Keep new items.
+    """Keep items that no bundle holds: what the store has of one was refused, and is replaced.
 
     Args:
         store: keeps them.
         items: id and JSON of the columns.
 
     Returns:
-        How many posted items the store has then.
+        The last place that an item took then.
     """
     store.add_items(items)
     return store.marks()[1]

@@ -94,24 +94,25 @@ class PostgresStore:
         return kept
 
     def add_items(self, items: Sequence[tuple[str, str]]) -> int:
-        """Keep new items in one transaction.
+        """Keep items in one transaction. Other columns replace those of one that is there, at a new place.
 
         Args:
             items: id and JSON of the columns.
 
         Returns:
-            How many were not there before.
+            How many were new, or have other columns now.
         """
-        new = 0
+        written = 0
         with self._writing() as cursor:
             for one in items:
                 cursor.execute(
                     "INSERT INTO shortlist_items (item_id, attributes) VALUES (%s, %s)"
-                    " ON CONFLICT (item_id) DO NOTHING",
+                    " ON CONFLICT (item_id) DO UPDATE SET attributes = excluded.attributes, seq = excluded.seq"
+                    " WHERE shortlist_items.attributes <> excluded.attributes",
                     one,
                 )
-                new += cursor.rowcount
-        return new
+                written += cursor.rowcount
+        return written
 
     def forget(self, user_id: str) -> tuple[int, int]:
         """Remove a user's events. The database frees their space in its own time.

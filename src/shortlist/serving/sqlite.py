@@ -99,22 +99,28 @@ class SqliteStore:
         return kept
 
     def add_items(self, items: Sequence[tuple[str, str]]) -> int:
-        """Keep new items in one transaction.
+        """Keep items in one transaction. Other columns replace those of one that is there, at a new place.
 
         Args:
             items: id and JSON of the columns.
 
         Returns:
-            How many were not there before.
+            How many were new, or have other columns now.
         """
-        before = self._db.total_changes
-        self._committed(
-            lambda: self._db.executemany(
+        written = 0
+
+        def write() -> None:
+            nonlocal written
+            self._db.executemany(
+                "DELETE FROM items WHERE item_id = ? AND attributes <> ?", items
+            )
+            written = self._db.executemany(
                 "INSERT INTO items (item_id, attributes) VALUES (?, ?) ON CONFLICT (item_id) DO NOTHING",
                 items,
-            )
-        )
-        return self._db.total_changes - before
+            ).rowcount
+
+        self._committed(write)
+        return written
 
     def forget(self, user_id: str) -> tuple[int, int]:
         """Remove a user's events; the bytes are overwritten, also in the log.
