@@ -14,13 +14,14 @@ import polars as pl
 import pytest
 
 import shortlist as sl
-from serving.conftest import Client
+from serving.conftest import Client, Told
 from shortlist.cli.main import main
 from shortlist.errors import BundleError
 from shortlist.recommender import forgetting
 from shortlist.recommender.publishing import pointed_at, versions
 from shortlist.serving import cleaning
-from shortlist.serving.events import Kept, StoreBusy, StoreFull
+from shortlist.serving import events as kept_events
+from shortlist.serving.events import StoreFull
 from shortlist.serving.refreshing import refresh
 from shortlist.serving.sqlite import SqliteStore
 
@@ -166,20 +167,61 @@ def test_a_damaged_version_stops_neither_forgetting_nor_refreshing(
     assert traces(bundle, Path(client.service.settings.events)) == []
 
 
-def test_a_reader_of_the_log_is_waited_for(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path)
-    store._db.execute("PRAGMA busy_timeout=1")
-    store.append([Kept("e1", WHO, "i1", "watch", 1)])
-    reader = sqlite3.connect(tmp_path / "events.sqlite", isolation_level=None)
+def reading(state: Path) -> sqlite3.Connection:
+    """Somebody who reads the events, until closed."""
+    reader = sqlite3.connect(state / "events.sqlite", isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM events").fetchone()
-    with pytest.raises(StoreBusy):
-        store.forget(WHO)
+    return reader
+
+
+def test_whoever_reads_the_log_holds_up_the_forgetting_but_no_event(
+    serving: Callable[..., Client],
+) -> None:
+    client = serving(timeout_seconds=60)
+    client.post("/events", events("i4"))
+    state = Path(client.service.settings.events)
+    other = {"events": [{"event": "watch", "user_id": "other", "item_id": "i5"}]}
+
+    async def asked() -> tuple[list[Told], list[Told]]:
+        reader = reading(state)
+        gone = [asyncio.ensure_future(client.asking("DELETE", f"/users/{WHO}"))]
+        while not await client.service.committer.call(lambda store: store.forgotten()):
+            pass
+        gone.append(asyncio.ensure_future(client.asking("DELETE", f"/users/{WHO}")))
+        meanwhile = [await client.asking("POST", "/events", other) for _ in range(5)]
+        meanwhile.append(await client.asking("GET", f"/users/{WHO}/history"))
+        assert not any(one.done() for one in gone)
+        assert traces(state)
+        reader.close()
+        return meanwhile, [await one for one in gone]
+
+    meanwhile, gone = client.runner.run(asked())
+    assert [one.status for one in meanwhile] == [200] * 6
+    assert meanwhile[-1].json["total"] == 0  # hidden at once
+    assert [(one.status, one.json["events"]) for one in gone] == [(200, 1), (200, 0)]
+    assert traces(state) == []
+    assert client.get("/users/other/history")["total"] == 5
+
+
+def test_a_log_that_is_read_all_the_time_is_told(
+    serving: Callable[..., Client], bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = serving(timeout_seconds=0.1)
+    client.post("/events", events("i4"))
+    state = Path(client.service.settings.events)
+    reader = reading(state)
+    told = client.ask("DELETE", f"/users/{WHO}")
+    assert (told.status, told.json["error"]["code"]) == (503, "log_held")
+    assert told.headers["retry-after"]
+    assert client.get(f"/users/{WHO}/history")["total"] == 0
+    monkeypatch.setattr(kept_events, "_TRIES", 1)
+    assert main(["forget", str(bundle), "--state", str(state), "--user", WHO]) == 2
+    assert traces(state)
     reader.close()
-    assert store.events_after(0) == []
-    assert store.forget(WHO)[0] == 0
-    assert traces(tmp_path) == []
-    store.close()
+    client.service._emptier._patience = 60.0
+    assert client.ask("DELETE", f"/users/{WHO}").status == 200
+    assert traces(state) == []
 
 
 class FullDisk:

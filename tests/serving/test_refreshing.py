@@ -14,6 +14,7 @@ from serving.conftest import Client
 from shortlist.cli.main import main
 from shortlist.data.catalogue import Catalogue
 from shortlist.errors import ConfigError, MissingExtraError
+from shortlist.recommender.forgetting import ids_in
 from shortlist.recommender.publishing import pointed_at, remove_old, roll_back, versions
 from shortlist.serving.events import Kept
 from shortlist.serving.refreshing import Refreshed, refresh
@@ -300,3 +301,18 @@ def test_a_bundle_that_reads_a_context_takes_events_and_says_that_it_is_not_refr
     assert "cannot be refreshed: it was trained with hour of the time of asking" in told
     assert versions(path) == ["0001"]
     assert client.post("/recommend", asked)["recommendations"] == after
+
+
+def test_who_is_forgotten_while_it_is_fitted_is_in_no_version(
+    paired: Path, store: SqliteStore
+) -> None:
+    tells(store, "c")
+
+    def say(words: str) -> None:
+        if words == "fitting on all rows":
+            store.forget("ac3")
+
+    made = refresh(paired, store, force=True, say=say)
+    assert made.version == versions(paired)[-1] == pointed_at(paired)[0]
+    assert all("ac3" not in ids_in(paired, one) for one in versions(paired))
+    assert "ac4" in ids_in(paired, made.version)

@@ -219,6 +219,16 @@ def test_workers_stop_when_whoever_started_them_is_killed(workers: Process) -> N
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc of Linux")
+def test_told_to_stop_while_a_worker_is_started_again_all_stop(workers: Process) -> None:
+    told: list[dict[str, object]] = workers.told  # type: ignore[attr-defined]
+    until(lambda: any(line["event"] == "ready" for line in told))
+    os.kill(children(workers)[0], signal.SIGKILL)
+    until(lambda: any(line["event"] == "worker_died" for line in told))
+    workers.popen.terminate()  # within the second before another one is started
+    assert workers.popen.wait(60) == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc of Linux")
 def test_a_worker_that_cannot_start_again_leaves_the_others_alone(
     workers: Process, bundle: Path
 ) -> None:

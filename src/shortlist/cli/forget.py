@@ -47,11 +47,11 @@ def forget(
 
 def _out_of_events(state: str, users: list[str]) -> int:
     from shortlist.errors import DataError
-    from shortlist.serving.events import StoreError, existing_store
+    from shortlist.serving.events import StoreError, existing_store, out_of_events
 
     store = existing_store(state)
     try:
-        return sum(store.forget(one)[0] for one in users)
+        return out_of_events(store, users)
     except StoreError as error:
         msg = f"{state} could not be cleaned of everybody's events ({type(error).__name__}: {error}). Look for free space and for readers of the file, then try again; the bundle was not looked at"
         raise DataError(msg) from error

@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +13,7 @@ from msgspec import Struct
 
 from shortlist.errors import DataError
 
+_TRIES, _PAUSE_SECONDS = 40, 0.25  # to empty a log that is read
 _URLS = ("postgresql://", "postgres://")
 
 
@@ -74,7 +76,12 @@ class Store(Protocol):
         """Remove a user's events, and remember a hash of the id.
 
         How many events there were, and the place that the forgetting takes in the order of arrival.
+        Their bytes may stay in a log until :meth:`empty_log`.
         """
+        ...
+
+    def empty_log(self) -> bool:
+        """Take the bytes of what was removed out of the log; False, soon, where somebody reads it."""
         ...
 
     def events_after(self, seq: int) -> list[Kept]:
@@ -167,6 +174,29 @@ def open_store(where: str) -> Store:
     from shortlist.serving.sqlite import SqliteStore
 
     return SqliteStore(Path(where))
+
+
+def out_of_events(store: Store, users: Sequence[str]) -> int:
+    """Remove users' events, and wait until their bytes are gone; others may write meanwhile.
+
+    Args:
+        store: of the events.
+        users: ids as text.
+
+    Returns:
+        How many events there were.
+
+    Raises:
+        StoreBusy: the log still has the bytes.
+        StoreError: not everybody was removed.
+    """
+    count = sum(store.forget(one)[0] for one in users)
+    for _ in range(_TRIES):
+        if store.empty_log():
+            return count
+        time.sleep(_PAUSE_SECONDS)
+    msg = "the log cannot be emptied: somebody reads it"
+    raise StoreBusy(msg)
 
 
 def existing_store(where: str) -> Store:

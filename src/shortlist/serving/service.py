@@ -13,6 +13,7 @@ from shortlist.serving.arms import Arms
 from shortlist.serving.asking import Question, Reply, answer_batch
 from shortlist.serving.bundles import Bundles
 from shortlist.serving.committing import Committer
+from shortlist.serving.emptying import Emptier
 from shortlist.serving.events import Kept, Store, StoreBusy, open_store
 from shortlist.serving.metrics import Metrics, held_bytes
 from shortlist.serving.opening import pointer_of
@@ -55,6 +56,7 @@ class Service:
         if shared is not None:
             shared.go_on(self.metrics)
         self.committer = Committer(self.store, waiting=_COMMITS)
+        self._emptier = Emptier(self.committer, patience_seconds=settings.timeout_seconds)
         standings = None
         if shared is not None:
             standings = Standings(shared.folder, shared.number, settings.workers)
@@ -157,13 +159,13 @@ class Service:
         row = self.overlay.user_row(self.running, user_id)
         offsets = self.running.snapshot.histories.offsets
         hidden = 0 if row < 0 else int(offsets[row + 1] - offsets[row])
+        removed, seq = await self.committer.call(lambda store: store.forget(user_id))
+        self.overlay.forget({self.store.hash_of(user_id): seq})
         try:
-            removed, seq = await self.committer.call(lambda store: store.forget(user_id))
+            await self._emptier.empty()
         except StoreBusy as held:
             logs.say("log_held", level="error", reason=str(held))
-            await self.bundles.catch_up()  # it is told by the store, and hidden from now on
             raise LogHeld from None
-        self.overlay.forget({self.store.hash_of(user_id): seq})
         return removed, hidden
 
     def counted(self) -> tuple[Metrics, dict[str, float]]:

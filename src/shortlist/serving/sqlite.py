@@ -24,7 +24,8 @@ CREATE TABLE IF NOT EXISTS items (
 CREATE TABLE IF NOT EXISTS forgotten (user_hash TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS salt (value BLOB NOT NULL) STRICT;
 """
-_TRIES = 3  # each waits for readers up to five seconds
+_BUSY = "PRAGMA busy_timeout=5000"
+_SOON = "PRAGMA busy_timeout=50"  # for what keeps every other write waiting
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC}
 
 
@@ -48,7 +49,7 @@ class SqliteStore:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute("PRAGMA secure_delete=ON")
-            self._db.execute("PRAGMA busy_timeout=5000")
+            self._db.execute(_BUSY)
             self._db.executescript(_SCHEMA)
             self._salt = self._salted()
         except (OSError, sqlite3.Error) as error:
@@ -123,7 +124,7 @@ class SqliteStore:
         return written
 
     def forget(self, user_id: str) -> tuple[int, int]:
-        """Remove a user's events; the bytes are overwritten, also in the log.
+        """Remove a user's events; the bytes in the file are overwritten. The log has them until :meth:`empty_log`.
 
         Args:
             user_id: as text.
@@ -132,7 +133,6 @@ class SqliteStore:
             How many events there were, and the place of the forgetting in the order of arrival.
 
         Raises:
-            StoreBusy: the events are gone, but the log cannot be emptied and still has their bytes.
             StoreFull: nothing was removed, now or by an earlier try.
         """
         found = seq = 0
@@ -159,8 +159,26 @@ class SqliteStore:
             found, seq = 0, self._forgotten_at(user_id)
             if not seq:
                 raise
-        self._empty_log()
         return found, seq
+
+    def empty_log(self) -> bool:
+        """Write what the log says into the file, and cut the log to nothing.
+
+        Returns:
+            Whether it is empty; not where somebody reads it, who is not waited for.
+
+        Raises:
+            StoreBusy: it cannot be written, as when the disk is full.
+        """
+        try:
+            self._db.execute(_SOON)
+            held = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except sqlite3.Error as error:
+            msg = f"the log cannot be emptied: {error}"
+            raise StoreBusy(msg) from error
+        finally:
+            self._db.execute(_BUSY)
+        return not held
 
     def events_after(self, seq: int) -> list[Kept]:
         """Events in the order of arrival.
@@ -261,18 +279,6 @@ class SqliteStore:
             user_id,
         )
         return int(found[0][0]) if found else 0
-
-    def _empty_log(self) -> None:
-        for _ in range(_TRIES):
-            try:
-                held = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            except sqlite3.Error as error:
-                msg = f"the log cannot be emptied: {error}"
-                raise StoreBusy(msg) from error
-            if not held:
-                return
-        msg = "the log cannot be emptied: somebody reads it"
-        raise StoreBusy(msg)
 
     def _rows(self, query: str, *values: object) -> list[Any]:
         with self._told():
