@@ -53,6 +53,7 @@ class Bundles:
         standings: Standings | None = None,
     ) -> None:
         self._settings, self._committer, self._metrics = settings, committer, metrics
+        _, self._items = store.marks()  # before they are read: what is posted meanwhile is news
         items = store.items()
         self.arms = Arms(
             {arm: open_warm(path, items, arm) for arm, path in settings.bundles.items()},
@@ -61,9 +62,10 @@ class Bundles:
         for running in self.arms.runnings.values():
             _go_on_after(store, running)
             remarks.scales_differ(running, self.arms.champion)
-        last, self._items = store.marks()
+        last, _ = store.marks()
         self.overlay = Overlay(store.hash_of, store.forgotten())
         self.overlay.follow(store.events_after(self.arms.through), last)
+        self._uncleaned = True  # whether a bundle may hold somebody forgotten
         self._refused: dict[Arm, tuple[str, str]] = {}  # what CURRENT says, and what is wrong
         self._cleaner = Cleaner(list(settings.bundles.values()), store.hash_of)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="bundles")
@@ -190,18 +192,19 @@ class Bundles:
         await self._committer.call(lambda store: _go_on_after(store, made))
         if after.through != self.arms.through:
             least = min(after.through, self.arms.through)
-            last, events = await self._committer.call(
-                lambda store: (store.marks()[0], store.events_after(least))
+            last, events, forgotten = await self._committer.call(
+                lambda store: (store.marks()[0], store.events_after(least), store.forgotten())
             )
             self.overlay.replace(events, last)
-        self.arms = after
+            self._hide(forgotten)
+        self.arms, self._uncleaned = after, True  # it may have been trained before a forgetting
         remarks.scales_differ(made, after.champion)
         # once the batch under way and our callers have let go of the old one
         loop = asyncio.get_running_loop()
         loop.call_later(_LET_GO_SECONDS, loop.run_in_executor, None, give_back)
 
     async def watch(self) -> None:
-        """Look for new versions until cancelled. They are cleaned of the forgotten first."""
+        """Look for new versions until cancelled."""
         while True:
             await asyncio.sleep(self._settings.watch_seconds)
             for arm, running in self.arms.runnings.items():
@@ -212,23 +215,24 @@ class Bundles:
                         running.pointer if known is None else known
                     ):
                         await self._take(arm, only_if_changed=True)
-                        await self.clean()
 
     def _refused_pointer(self, arm: Arm) -> str | None:
         return self._refused[arm][0] if arm in self._refused else None
 
     async def follow(self) -> None:
-        """Catch up, again and again, until cancelled."""
-        more, wait = True, 0.0
+        """Catch up, and clean new versions of the forgotten, again and again, until cancelled."""
+        wait = 0.0
         while True:
             await asyncio.sleep(wait)
             wait = _AGAIN_SECONDS  # where it fails: the store may be away for a while
             with logs.going_on("follow_failed"):
                 await self._heed()
-                more |= await self.catch_up()
-                if more:  # also on other machines, which have their own copies
+                await self.catch_up()
+                if (
+                    self._uncleaned
+                ):  # also where another machine was told: it has its own copies
                     await self.clean()
-                more, wait = False, self._settings.follow_seconds
+                wait = self._settings.follow_seconds
 
     async def clean(self) -> Cleaned:
         """Take the forgotten out of every kept version of the bundles, and take the new versions.
@@ -236,6 +240,7 @@ class Bundles:
         Returns:
             How far it came; the log tells why no further.
         """
+        self._uncleaned = False
         try:
             count, left = await self._cleaner.clean(lambda: self.overlay.forgotten)
             if count:
@@ -244,30 +249,33 @@ class Bundles:
         except ShortlistError as error:
             logs.say("clean_failed", level="error", reason=str(error))
             return "failed"
+        except Exception:
+            self._uncleaned = True
+            raise
         for reason in left:
             logs.say("clean_left", level="error", reason=reason)
         return "in part" if left else "done"
 
-    async def catch_up(self) -> bool:
-        """Take in what other processes wrote: events, new items, and whom to forget.
-
-        Returns:
-            Whether somebody is to be forgotten who was not before.
-        """
+    async def catch_up(self) -> None:
+        """Take in what other processes wrote: events, new items, and whom to forget."""
         after, known = self.overlay.followed, self._items
         told = await self._committer.call(lambda store: news_after(store, after, known))
         if told is None:
-            return False
+            return
         last, n_items, events, forgotten, items = told
-        more: bool = dict(self.overlay.forgotten) != forgotten
-        self.overlay.forget(forgotten)
         self.overlay.follow(events, last)
+        self._hide(forgotten)
         if n_items != known:
             async with self._lock:
                 self._items = n_items
                 await self._grow_others(items)
             self._stand()
-        return more
+
+    def _hide(self, forgotten: Mapping[str, int]) -> None:
+        # after the events: one may have been read just before its user was forgotten
+        if dict(self.overlay.forgotten) != forgotten:
+            self.overlay.forget(forgotten)
+            self._uncleaned = True
 
     async def everywhere(self) -> bool:
         """Wait until every worker answers from the same versions and items as this one.

@@ -155,7 +155,9 @@ def _refreshed(
     version = made.save(path).name
     if keep is not None:
         remove_old(path, keep)
-    return Refreshed(*counts, found, version, False, verdict)
+    # whoever was forgotten while it was fitted
+    renamed = clean(path, store.hash_of, store.forgotten()).renamed
+    return Refreshed(*counts, found, renamed.get(version, version), False, verdict)
 
 
 def _insist_no_context(running: Running) -> None:

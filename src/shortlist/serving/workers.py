@@ -74,6 +74,8 @@ class Workers:
         made.stdin.write(told + b"\n")
         made.stdin.flush()  # it stays open: when we are gone, it ends, and so do they
         self._running[number] = made
+        if self._stopping:  # told so before it was among those that are stopped
+            made.terminate()
 
     def _ended(self, number: int, code: int) -> None:
         del self._running[number]
@@ -87,7 +89,8 @@ class Workers:
             raise ConfigError(reason or msg)
         logs.say("worker_died", level="error", worker=number, code=code, reason=reason)
         time.sleep(_AGAIN_SECONDS)
-        self._start(number)
+        if not self._stopping:
+            self._start(number)
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
