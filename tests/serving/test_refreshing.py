@@ -215,6 +215,28 @@ def test_what_learning_needs_is_told_before_anything_is_fitted(
     store.close()
 
 
+def test_a_store_that_knows_less_than_the_bundle_takes_nothing_back(
+    paired: Path, store: SqliteStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tells(store, "c")
+    assert refresh(paired, store, force=True).behind is False
+    other = SqliteStore(tmp_path / "other.state")
+    other.append(watched([("somebody", "a")], 5000))
+    words = ["refresh", str(paired), "--state", str(tmp_path / "other.state"), "--json"]
+    assert main([*words, "--force"]) == 0
+    told = capsys.readouterr()
+    made = json.loads(told.out)
+    assert (made["published"], made["events"], made["state_behind"]) == ("0003", 0, True)
+    assert "Is it the right --state?" in " ".join(told.err.split())
+    assert sl.load(paired).events_through == 180
+    # it goes on behind what was trained on, as under a service
+    other.append(watched([("somebody", "b")], 5001))
+    assert [one.seq for one in other.events_after(0)] == [1, 181]
+    again = refresh(paired, other, force=True)
+    assert (again.events, again.behind, sl.load(paired).events_through) == (1, False, 181)
+    other.close()
+
+
 def test_ratings_off_the_scale_are_not_learned_from_and_said(
     bundle: Path, tmp_path: Path, world: sl.Interactions
 ) -> None:

@@ -69,6 +69,7 @@ def refresh(
                 "off_scale": made.off_scale,
                 "new_items": made.items,
                 "held_back": made.held_back,
+                "state_behind": made.behind,
             }
         )
     elif made.version is None:

@@ -39,6 +39,7 @@ class Refreshed:
         off_scale: events left out, as their rating is off the running bundle's scale.
         items: new ones.
         held_back: of the new rows, the latest, on which both were judged.
+        behind: whether the store knew of fewer events than the bundle was trained on: it may be the wrong one.
         gate: what they say; None where there was nothing, or too little, to judge.
         version: published; None where nothing was.
         worse: whether it was kept back for being worse.
@@ -51,6 +52,7 @@ class Refreshed:
     off_scale: int
     items: int
     held_back: int
+    behind: bool
     gate: Gate | None
     version: str | None
     worse: bool
@@ -117,6 +119,8 @@ def _refreshed(
     running, refused = open_running(path, store.items())
     _insist_no_context(running)
     insist_extras(running.recommender.parts)
+    behind = _is_behind(store, running, say)
+    last = max(last, running.through)  # what was trained on stays so
     events = [one for one in store.events_after(running.through) if one.seq <= last]
     usable = [one for one in events if running.on_scale(one.rating)]
     off_scale = len(events) - len(usable)
@@ -126,7 +130,7 @@ def _refreshed(
         base.growth.n_items if base.growth else running.snapshot.n_items
     )
     test = int(len(rows) * held_back)
-    counts = (len(events), unknown, repeated, off_scale, new_items, test)
+    counts = (len(events), unknown, repeated, off_scale, new_items, test, behind)
     say(
         f"{len(events):,} events since version {running.version}: {len(rows):,} new rows, {repeated:,} known, "
         f"{unknown:,} about unknown items, {off_scale:,} with ratings off the scale; {new_items:,} new items, {len(refused):,} that the catalogue cannot hold"
@@ -158,6 +162,17 @@ def _refreshed(
     # whoever was forgotten while it was fitted
     renamed = clean(path, store.hash_of, store.forgotten()).renamed
     return Refreshed(*counts, found, renamed.get(version, version), False, verdict)
+
+
+def _is_behind(store: Store, running: Running, say: Callable[[str], None]) -> bool:
+    # as a service does when it starts: later events are new
+    behind = store.go_on_after(running.through)
+    if behind:
+        say(
+            f"note: these events are not those that version {running.version} was trained on, which went to number {running.through:,}: "
+            "they end before it, and are taken as learned from. Later ones are counted from there. Is it the right --state?"
+        )
+    return behind
 
 
 def _insist_no_context(running: Running) -> None:
