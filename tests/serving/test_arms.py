@@ -101,6 +101,7 @@ def test_a_shadow_is_compared_and_seen_by_nobody(
         theirs = plain.recommend(f"u{n}", k=5)["item_id"].to_list()
         overlaps.append(len({*mine} & {*theirs}) / 5)
         assert items(client.post("/recommend", {"user_id": f"u{n}", "k": 5})) == mine
+        client.post("/rank", {"user_id": f"u{n}", "items": ["i1", "i2"]})  # is no shortlist
     shadow = client.service.shadow
     assert shadow is not None
     until = time.monotonic() + 20

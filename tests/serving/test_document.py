@@ -1,5 +1,6 @@
 """The OpenAPI document says what the service answers: every answer is checked against it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -52,6 +53,14 @@ def test_every_reference_leads_somewhere(client: Client) -> None:
     assert references(document) == known
     names = [one["operationId"] for path in document["paths"].values() for one in path.values()]
     assert len(names) == len(set(names))
+
+
+def test_what_any_body_may_be_refused_for_is_named(serving: Callable[..., Client]) -> None:
+    client = serving(body_bytes=100)
+    told = client.ask("POST", "/admin/reload", raw=b" " * 101)
+    assert told.status == 413
+    responses = client.get("/openapi.json")["paths"]["/admin/reload"]["post"]["responses"]
+    assert {"408", "413"} <= set(responses)
 
 
 def test_every_refusal_is_of_one_type(client: Client) -> None:

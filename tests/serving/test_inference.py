@@ -1,8 +1,11 @@
 """The two public protocols, as their clients speak them."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 import shortlist as sl
@@ -165,6 +168,19 @@ def test_tensorflow_servings_form_by_row_and_by_column(
     assert len(rows[1]["item_ids"]) == 10
     columns = client.post("/v1/models/toys:predict", {"inputs": {"user_id": ["u1"], "k": 2}})
     assert columns["outputs"]["item_ids"] == [rows[0]["item_ids"]]
+
+
+def test_ids_are_texts_as_the_signature_says_also_where_they_are_numbers(
+    serving: Callable[..., Client], world: sl.Interactions, tmp_path: Path
+) -> None:
+    numbers = pl.col("item_id").str.slice(1).cast(pl.Int64)  # of i1, 1
+    table = sl.Interactions(world.table.with_columns(numbers))
+    sl.Recommender(sl.retrieval.Popularity()).fit(table).save(tmp_path / "n.bundle")
+    client = serving(bundle=str(tmp_path / "n.bundle"))
+    rows = client.post("/v1/models/n:predict", {"instances": ["u1"]})["predictions"]
+    assert all(isinstance(one, str) for one in rows[0]["item_ids"])
+    told = client.post("/recommend", {"user_id": "u1"})["recommendations"]
+    assert rows[0]["item_ids"] == [str(one["item_id"]) for one in told]
 
 
 @pytest.mark.parametrize(

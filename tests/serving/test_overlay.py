@@ -4,11 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import shortlist as sl
 from serving.conftest import Client
+from shortlist.serving import overlay
 
 EVENTS: list[dict[str, Any]] = [
     {"event": "rating", "user_id": "u3", "item_id": "i9", "rating": 5.0, "timestamp": 1_500_000_300},
@@ -90,6 +94,35 @@ def test_a_dismissal_takes_back_what_was_liked_before_it_and_nothing_after(
     client.post("/events", {"events": [again]})
     now = client.get("/users/u3/history")["history"]
     assert [one["liked"] for one in now if one["item_id"] == mine] == [True, False, False]
+
+
+def test_the_latest_rating_says_whether_an_item_is_liked(client: Client) -> None:
+    told = {"user_id": "a", "item_id": "i1"}
+    said = [
+        ("watch", None, 100),
+        ("rating", 1.0, 200),
+        ("rating", 5.0, 300),
+        ("rating", 2.0, 400),
+    ]
+    liked = []
+    for event, rating, when in said:  # liked from 3 stars on
+        event_of = {**told, "event": event, "rating": rating, "timestamp": when}
+        client.post("/events", {"events": [event_of]})
+        history = client.get("/users/a/history")["history"][::-1]
+        liked.append([one["liked"] for one in history])
+    assert liked == [[True], [False] * 2, [False, False, True], [False] * 4]
+    assert client.post("/recommend", {"user_id": "a"})["fallback"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=12))
+def test_what_is_taken_back_is_what_is_against_later(said: list[tuple[int, bool]]) -> None:
+    rows = np.array([row for row, _ in said], np.int32)
+    against = np.array([one for _, one in said], bool)
+    want = [
+        any(later == row and told for later, told in said[place + 1 :])
+        for place, (row, _) in enumerate(said)
+    ]
+    assert overlay._taken_back(rows, against).tolist() == want
 
 
 def test_a_dismissal_in_the_second_of_the_bundles_own_row_counts(client: Client) -> None:

@@ -1,5 +1,6 @@
 """Events become the next version of a bundle, unless that is worse."""
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterable
@@ -16,7 +17,7 @@ from shortlist.data.catalogue import Catalogue
 from shortlist.errors import ConfigError, MissingExtraError
 from shortlist.recommender.forgetting import ids_in
 from shortlist.recommender.publishing import pointed_at, remove_old, roll_back, versions
-from shortlist.serving.events import Kept
+from shortlist.serving.events import Kept, existing_store
 from shortlist.serving.refreshing import Refreshed, refresh
 from shortlist.serving.sqlite import SqliteStore
 
@@ -196,6 +197,22 @@ def test_what_is_dismissed_later_is_learned_as_not_liked(
         ("n", "a", False), ("n", "b", True), ("n", "a", False), ("n", "a", True),
         ("m", "a", True),
     ]  # fmt: skip
+
+
+def test_what_is_rated_low_later_is_learned_as_not_liked(
+    serving: Callable[..., Client], bundle: Path
+) -> None:
+    client = serving()
+    said = [("watch", None, 100), ("rating", 1.0, 200)]  # liked from 3 stars on
+    events = [
+        {"event": event, "rating": rating, "user_id": "n", "item_id": "i1", "timestamp": when}
+        for event, rating, when in said
+    ]
+    client.post("/events", {"events": events})
+    with contextlib.closing(existing_store(client.service.settings.events)) as store:
+        refresh(bundle, store, force=True)
+    rows = sl.load(bundle).snapshot.interactions().table.filter(pl.col("user_id") == "n")
+    assert rows["liked"].to_list() == [False, False]
 
 
 def test_what_learning_needs_is_told_before_anything_is_fitted(

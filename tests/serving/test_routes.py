@@ -9,6 +9,7 @@ import pytest
 
 import shortlist as sl
 from serving.conftest import Client
+from shortlist.recommender.rules import Deny, Seen
 
 Body = dict[str, Any]
 
@@ -98,6 +99,20 @@ def test_a_new_user_is_personal_after_one_event(client: Client, fitted: sl.Recom
     assert not answer["fallback"]
     items = [one["item_id"] for one in answer["recommendations"]]
     assert items == fitted.recommend(history=["i4"])["item_id"].to_list()
+
+
+def test_candidates_that_are_given_are_ordered_whatever_the_bundles_rules(
+    serving: Callable[..., Client], world: sl.Interactions, tmp_path: Path
+) -> None:
+    rules = [Seen(), Deny(["i1"])]
+    made = sl.Recommender(retrieve=[sl.retrieval.EASE()], rules=rules).fit(world)
+    made.save(tmp_path / "ruled.bundle")
+    client = serving(bundle=str(tmp_path / "ruled.bundle"))
+    asked = {"history": ["i3"], "items": ["i1", "i2", "i3"]}
+    ranked = client.post("/rank", asked)["ranked"]
+    assert {one["item_id"] for one in ranked} == {"i1", "i2", "i3"}
+    shown = client.post("/recommend", {"history": ["i3"], "k": 100})["recommendations"]
+    assert "i1" not in {one["item_id"] for one in shown}
 
 
 def test_similar_audience_predict_rank_and_search(

@@ -1,6 +1,7 @@
 """Who is let in, how often, and what is never said."""
 
 import hashlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,6 +122,23 @@ def test_too_many_requests_are_told_when_to_come_again(serving: Start) -> None:
     assert [one.status for one in told] == [200, 200, 200, 429]
     assert told[-1].headers["retry-after"] == "1"
     assert client.ask("GET", "/health/ready").status == 200
+
+
+def test_who_is_a_little_too_fast_is_slowed_not_shut_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # two a second, asked every .35 seconds, in which .7 of one comes back
+    guard, answered = Guard((), 2.0, by_address=False), []
+    now = iter(0.35 * n for n in range(9))
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    for _ in range(9):
+        try:
+            guard.enter("read", {}, "127.0.0.1")
+            answered.append(True)
+        except Refused:
+            answered.append(False)
+    # there are before each: 2, 1.7, 1.4, 1.1, .8, 1.5, 1.2, .9, 1.6
+    assert answered == [True, True, True, True, False, True, True, False, True]
 
 
 def test_a_rate_is_each_keys_own() -> None:

@@ -247,7 +247,7 @@ class Inference:
         )
         rows = [
             {
-                "item_ids": [reply.running.item_ids[row] for row in reply.rows],
+                "item_ids": [str(reply.running.item_ids[row]) for row in reply.rows],
                 "scores": reply.scores,
             }
             for reply in replies

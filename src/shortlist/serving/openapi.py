@@ -72,15 +72,6 @@ def _operation(
     route: Route, named: dict[Any, Any], model: str, *, keys: bool
 ) -> dict[str, Any]:
     name = re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").strip("_")
-    codes = {405, 421, 422, *route.refuses}
-    if route.method != "GET":
-        codes.add(403)
-    if route.body is not None:
-        codes |= {400, 408, 411, 413, 415, 503}
-    if route.query or "{" in route.path:
-        codes |= {404, 503}
-    if route.scope is not None:
-        codes |= {401, 403, 429, 503} if keys else {429, 503}
     failure = ProtocolFailure if is_protocol(route.path) else wire.Failure
     success: dict[str, Any] = {"description": "Done"}
     if route.answer is not None:
@@ -90,7 +81,10 @@ def _operation(
         "summary": route.summary,
         "responses": {
             "200": success,
-            **{str(code): _refusal(code, named[failure]) for code in sorted(codes | {500})},
+            **{
+                str(code): _refusal(code, named[failure])
+                for code in sorted(_refusals(route, keys=keys))
+            },
         },
     }
     if route.path == "/health/ready":
@@ -105,6 +99,21 @@ def _operation(
     if keys and route.scope is not None:
         made["security"] = [{"key": []}]
     return made
+
+
+def _refusals(route: Route, *, keys: bool) -> set[int]:
+    codes = {405, 421, 422, 500, *route.refuses}
+    if route.method != "GET":
+        codes.add(403)
+    if route.method == "POST":
+        codes |= {408, 413}
+    if route.body is not None:
+        codes |= {400, 411, 415, 503}
+    if route.query or "{" in route.path:
+        codes |= {404, 503}
+    if route.scope is not None:
+        codes |= {401, 403, 429, 503} if keys else {429, 503}
+    return codes
 
 
 def _parameters(route: Route, model: str) -> list[dict[str, Any]]:

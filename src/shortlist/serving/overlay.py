@@ -36,7 +36,6 @@ class _Live(NamedTuple):
     # a user's events that a bundle was not trained on, in the order of arrival, in its terms
     rows: NDArray[np.int32]
     liked: NDArray[np.bool_]
-    gone: NDArray[np.bool_]  # dismissed
     times: NDArray[np.int64]
     ratings: NDArray[np.float32]
 
@@ -235,7 +234,6 @@ def _live(running: Running, before: Asker, events: list[Kept]) -> _Live:
     return _Live(
         np.array([row for row, _ in new], np.int32),
         np.array(liked, bool),
-        np.array([one.event == "dismiss" for _, one in new], bool),
         np.array([one.timestamp for _, one in new], np.int64),
         np.array(given, np.float32),
     )
@@ -245,7 +243,7 @@ def _joined(before: Asker, new: _Live) -> Asker:
     n = len(before.rows)
     rows = np.concatenate([before.rows, new.rows])
     likes = np.concatenate([before.liked, new.liked])
-    gone = np.concatenate([np.zeros(n, bool), new.gone])
+    against = np.concatenate([np.zeros(n, bool), ~new.liked])
     if before.times is None:
         times = None
         order = np.append(np.arange(n), n + np.argsort(new.times, kind="stable"))
@@ -254,7 +252,7 @@ def _joined(before: Asker, new: _Live) -> Asker:
         order = np.argsort(times, kind="stable")
         times = times[order]
     rows, likes = rows[order], likes[order]
-    likes &= ~_taken_back(rows, gone[order])
+    likes &= ~_taken_back(rows, against[order])
     ratings = None
     if before.ratings is not None:
         ratings = np.concatenate([before.ratings, new.ratings])[order]
@@ -282,9 +280,12 @@ def _news(running: Running, before: Asker, live: list[Kept]) -> list[tuple[int, 
     ]
 
 
-def _taken_back(rows: NDArray[np.int32], dismissed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    # (m,) entries, by time, whose item is dismissed later
-    taken = np.zeros(len(rows), bool)
-    for at in np.flatnonzero(dismissed):
-        taken[:at] |= rows[:at] == rows[at]
-    return taken
+def _taken_back(rows: NDArray[np.int32], against: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    # (m,) entries, by time, whose item is dismissed, or rated as not liked, later
+    at = np.flatnonzero(against)[::-1]
+    if not len(at):
+        return np.zeros(len(rows), bool)
+    items, first = np.unique(rows[at], return_index=True)
+    place = np.minimum(np.searchsorted(items, rows), len(items) - 1)
+    later = np.arange(len(rows)) < at[first][place]
+    return np.asarray(later & (items[place] == rows))

@@ -208,14 +208,15 @@ def _fitted(base: Recommender, rows: pl.DataFrame) -> Recommender:
 
 
 def _taken_back(rows: pl.DataFrame) -> pl.DataFrame:
-    # what is dismissed later, by the same user, is not liked; without the column that says dismissed
-    if not rows["dismissed"].any():
+    # what is dismissed, or rated as not liked, later and by the same user is not liked. Events are the rows
+    # of which the column that goes says whether they dismiss
+    against = pl.col("dismissed").is_not_null() & ~pl.col("liked")
+    if not rows.select(against.any()).item():
         return rows.drop("dismissed")
     by_time = rows.with_row_index("_place")
     if "timestamp" in rows.columns:
         by_time = by_time.sort("timestamp", maintain_order=True)
-    later = pl.col("dismissed").fill_null(value=False).cast(pl.Int8)
-    later = later.cum_max(reverse=True).over("user_id", "item_id")
+    later = against.cast(pl.Int8).cum_max(reverse=True).over("user_id", "item_id")
     told = by_time.with_columns(pl.col("liked") & (later == 0)).sort("_place")
     return told.drop("_place", "dismissed")
 

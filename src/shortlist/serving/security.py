@@ -141,7 +141,8 @@ class Guard:
         now, most = time.monotonic(), max(1.0, self._rate)
         left, since = self._buckets.pop(who, (most, now))
         left = min(most, left + (now - since) * self._rate)
-        self._buckets[who] = (max(0.0, left - 1), now)
+        # a refusal costs nothing: who is a little too fast is slowed, not shut out
+        self._buckets[who] = (left - 1 if left >= 1 else left, now)
         if len(self._buckets) > _CLIENTS:
             self._buckets.popitem(last=False)
         if left < 1:

@@ -38,10 +38,17 @@ class Shadow:
     ) -> None:
         """Hand over what was asked and answered; it returns at once.
 
+        An order of candidates that were given is no shortlist: two of them always agree.
+
         Args:
             questions: a batch.
             replies: of the arm that answered.
         """
+        both = zip(questions, replies, strict=True)
+        lists = [(one, reply) for one, reply in both if not one.plain]
+        if not lists:
+            return
+        questions, replies = zip(*lists, strict=True)
         with self._wake:
             if len(self._waiting) >= _WAITING:
                 self.left_out += len(questions)
