@@ -1,6 +1,10 @@
 import asyncio
 import contextlib
 import json
+import os
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +22,7 @@ from shortlist.serving.app import App
 from shortlist.serving.service import Service
 from shortlist.serving.settings import Settings
 
+TOOLS = Path("/usr/lib/postgresql")
 PublicClient = tuple[Any, Any, Any]  # the module, the process, the client
 
 
@@ -151,3 +156,72 @@ def public_client(bundle: Path) -> Iterator[PublicClient]:
         address = f"127.0.0.1:{started.started['port']}"
         asks = triton.InferenceServerClient(address, network_timeout=20.0)
         yield triton, started, stack.enter_context(asks)
+
+
+class Server:
+    """A PostgreSQL server of this test run alone, on a socket in its own folder."""
+
+    def __init__(self, folder: Path) -> None:
+        found = sorted(TOOLS.glob("*/bin/initdb"))
+        if not found:
+            pytest.skip("no PostgreSQL server is installed (Debian: postgresql)")
+        self.tools, self.folder, self.data = found[-1].parent, folder, folder / "data"
+        self.user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
+        if self.user is not None:
+            folder.chmod(0o755)
+            for one in folder.parents[:2]:  # pytest's own, closed to others
+                one.chmod(0o755)
+            shutil.chown(folder, self.user)
+        self._run("initdb", "-D", self.data, "-U", "shortlist", "-A", "trust", "-N")
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"postgresql:///postgres?host={self.folder}&user=shortlist"
+
+    def start(self) -> None:
+        flags = f"-c listen_addresses= -c unix_socket_directories={self.folder}"
+        log = ["-l", self.folder / "log"]
+        self._run("pg_ctl", "-D", self.data, "-w", *log, "-o", flags, "start")
+
+    def stop(self) -> None:
+        self._run("pg_ctl", "-D", self.data, "-w", "-m", "immediate", "stop")
+
+    def _run(self, tool: str, *words: object) -> None:
+        subprocess.run(
+            [str(self.tools / tool), *map(str, words)],
+            check=True,
+            user=self.user,
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            timeout=120,
+        )
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    pytest.importorskip("psycopg", reason="the extra postgres is not installed")
+    with tempfile.TemporaryDirectory(prefix="pg") as folder:  # short: a socket's path is
+        (Path(folder) / "s").mkdir()
+        made = Server(Path(folder) / "s")
+        yield made
+        made.stop()
+
+
+@pytest.fixture
+def database(server: Server) -> str:
+    """An empty database each."""
+    import psycopg
+
+    with psycopg.connect(server.url, autocommit=True) as db:
+        db.execute("DROP SCHEMA public CASCADE")
+        db.execute("CREATE SCHEMA public")
+    return server.url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return str(tmp_path / "state")
+    url: str = request.getfixturevalue("database")
+    return url

@@ -1,93 +1,17 @@
 """Every store of events keeps the same contract: a file, and a real PostgreSQL where one is installed."""
 
 import contextlib
-import os
-import shutil
-import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from serving.conftest import Client
+from serving.conftest import Client, Server
 from shortlist.errors import DataError
 from shortlist.serving.events import Kept, StoreAway, existing_store, open_store
 from shortlist.serving.refreshing import refresh
 from shortlist.serving.sqlite import SqliteStore
-
-TOOLS = Path("/usr/lib/postgresql")
-
-
-class Server:
-    """A PostgreSQL server of this test run alone, on a socket in its own folder."""
-
-    def __init__(self, folder: Path) -> None:
-        found = sorted(TOOLS.glob("*/bin/initdb"))
-        if not found:
-            pytest.skip("no PostgreSQL server is installed (Debian: postgresql)")
-        self.tools, self.folder, self.data = found[-1].parent, folder, folder / "data"
-        self.user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
-        if self.user is not None:
-            folder.chmod(0o755)
-            for one in folder.parents[:2]:  # pytest's own, closed to others
-                one.chmod(0o755)
-            shutil.chown(folder, self.user)
-        self._run("initdb", "-D", self.data, "-U", "shortlist", "-A", "trust", "-N")
-        self.start()
-
-    @property
-    def url(self) -> str:
-        return f"postgresql:///postgres?host={self.folder}&user=shortlist"
-
-    def start(self) -> None:
-        flags = f"-c listen_addresses= -c unix_socket_directories={self.folder}"
-        log = ["-l", self.folder / "log"]
-        self._run("pg_ctl", "-D", self.data, "-w", *log, "-o", flags, "start")
-
-    def stop(self) -> None:
-        self._run("pg_ctl", "-D", self.data, "-w", "-m", "immediate", "stop")
-
-    def _run(self, tool: str, *words: object) -> None:
-        subprocess.run(
-            [str(self.tools / tool), *map(str, words)],
-            check=True,
-            user=self.user,
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            timeout=120,
-        )
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    pytest.importorskip("psycopg", reason="the extra postgres is not installed")
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix="pg") as folder:  # short: a socket's path is
-        (Path(folder) / "s").mkdir()
-        made = Server(Path(folder) / "s")
-        yield made
-        made.stop()
-
-
-@pytest.fixture
-def database(server: Server) -> str:
-    """An empty database each."""
-    import psycopg
-
-    with psycopg.connect(server.url, autocommit=True) as db:
-        db.execute("DROP SCHEMA public CASCADE")
-        db.execute("CREATE SCHEMA public")
-    return server.url
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return str(tmp_path / "state")
-    url: str = request.getfixturevalue("database")
-    return url
 
 
 def kept(number: int, user: str = "u") -> Kept:
@@ -151,6 +75,15 @@ def test_an_item_that_was_refused_is_corrected_by_posting_it_again(
     assert other.post("/items", again)["known"] == 1
     with contextlib.closing(existing_store(where)) as store:
         assert ("n", '{"title":"N"}') in store.items()
+
+
+def test_events_about_items_come_back_up_to_a_place(where: str) -> None:
+    with contextlib.closing(open_store(where)) as store:
+        odd = Kept("o", "u", "naïve 用户 'x' \\ \U0001f600", "watch", 1)
+        store.append([kept(3), kept(1), odd, kept(2), Kept("late", "v", "i1", "watch", 4)])
+        found = store.events_about(["i1", odd.item_id, "none"], 4)
+        assert found == [one for one in store.events_after(0) if one.event_id in {"e1", "o"}]
+        assert store.events_about([], 4) == []
 
 
 def test_a_forgetting_has_a_place_among_the_events(where: str) -> None:

@@ -15,12 +15,13 @@ from shortlist.serving.committing import Committer
 from shortlist.serving.events import Store, StoreError, keep_items, news_after
 from shortlist.serving.memory import give_back
 from shortlist.serving.metrics import Metrics
-from shortlist.serving.opening import grown, open_warm, pointer_if_any, pointer_of
+from shortlist.serving.opening import go_on_after, grown, open_warm, pointer_if_any, pointer_of
 from shortlist.serving.overlay import Overlay
 from shortlist.serving.refusals import Refused
 from shortlist.serving.running import Running
 from shortlist.serving.settings import Arm, Settings
 from shortlist.serving.standing import Standings, standing_of
+from shortlist.serving.waiting import posted, untold
 from shortlist.serving.wire import Cleaned
 
 Given = ParamSpec("Given")
@@ -60,11 +61,11 @@ class Bundles:
             Split(settings.share, settings.salt),
         )
         for running in self.arms.runnings.values():
-            _go_on_after(store, running)
+            go_on_after(store, running)
             remarks.scales_differ(running, self.arms.champion)
         last, _ = store.marks()
         self.overlay = Overlay(store.hash_of, store.forgotten())
-        self.overlay.follow(store.events_after(self.arms.through), last)
+        self.overlay.follow(untold(store, *self.arms.runnings.values()), last)
         self._uncleaned = True  # whether a bundle may hold somebody forgotten
         self._refused: dict[Arm, tuple[str, str]] = {}  # what CURRENT says, and what is wrong
         self._cleaner = Cleaner(list(settings.bundles.values()), store.hash_of)
@@ -105,6 +106,7 @@ class Bundles:
                     "an item has a column that the catalogue lacks, or a value of another kind; GET /items/{item_id} shows an item's columns",
                 )
             self._posted = await self._committer.call(lambda store: keep_items(store, new))
+            await self._recall(new)
             self.arms = before.with_one("champion", made)
             await self._grow_others(new)
         growth = made.recommender.growth
@@ -189,11 +191,12 @@ class Bundles:
             made: answers from the next batch on, in its arm.
         """
         after = self.arms.with_one(made.arm, made)
-        await self._committer.call(lambda store: _go_on_after(store, made))
-        if after.through != self.arms.through:
-            least = min(after.through, self.arms.through)
+        await self._committer.call(lambda store: go_on_after(store, made))
+        before = self.arms.runnings[made.arm]
+        if (made.through, posted(made)) != (before.through, posted(before)):
+            held = (*self.arms.runnings.values(), made)
             last, events, forgotten = await self._committer.call(
-                lambda store: (store.marks()[0], store.events_after(least), store.forgotten())
+                lambda store: (store.marks()[0], untold(store, *held), store.forgotten())
             )
             self.overlay.replace(events, last)
             self._hide(forgotten)
@@ -267,6 +270,7 @@ class Bundles:
         self._hide(forgotten)
         if n_items != known:
             async with self._lock:
+                await self._recall(items)
                 self._items = n_items
                 await self._grow_others(items)
             self._stand()
@@ -316,6 +320,15 @@ class Bundles:
             pass  # reload told it; the old one goes on
         self._called = called
 
+    async def _recall(self, items: Sequence[tuple[str, str]]) -> None:
+        # what was told of new items before they came, and is in no fit
+        held = [one.snapshot.item_vocabulary for one in self.arms.runnings.values()]
+        new = [item for item, _ in items if any(one.row(item) < 0 for one in held)]
+        through = self.arms.through
+        self.overlay.recall(
+            await self._committer.call(lambda store: store.events_about(new, through))
+        )
+
     async def _grow_others(self, items: Sequence[tuple[str, str]]) -> None:
         # the items are kept already: an arm that cannot hold them goes on without
         for arm, before in self.arms.runnings.items():
@@ -333,9 +346,3 @@ class Bundles:
     ) -> Made:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, lambda: work(*args, **named))
-
-
-def _go_on_after(store: Store, running: Running) -> None:
-    # events that stand below what a bundle was trained on would be taken as learned from
-    if store.go_on_after(running.through):
-        logs.say("state_behind", level="warning", arm=running.arm, through=running.through)

@@ -88,6 +88,10 @@ class Store(Protocol):
         """Events in the order of arrival."""
         ...
 
+    def events_about(self, item_ids: Sequence[str], through: int) -> list[Kept]:
+        """Events about items, up to a place, in the order of arrival."""
+        ...
+
     def items(self) -> list[tuple[str, str]]:
         """All new items, in the order of arrival."""
         ...

@@ -16,8 +16,9 @@ from shortlist.data.snapshot import Snapshot
 from shortlist.errors import BundleError, ShortlistError
 from shortlist.recommender.bundle import load
 from shortlist.recommender.recommender import Recommender
-from shortlist.serving import remarks
+from shortlist.serving import logs, remarks
 from shortlist.serving.asking import Question, answer_batch
+from shortlist.serving.events import Store
 from shortlist.serving.overlay import Overlay
 from shortlist.serving.running import Running
 from shortlist.serving.settings import Arm
@@ -119,6 +120,17 @@ def open_running(
         arm,
     )
     return grown(running, new_items)
+
+
+def go_on_after(store: Store, running: Running) -> None:
+    """Let later events count as later: those below what a bundle was trained on are taken as learned from.
+
+    Args:
+        store: of the events; the log tells where it knew less than the bundle.
+        running: of the bundle.
+    """
+    if store.go_on_after(running.through):
+        logs.say("state_behind", level="warning", arm=running.arm, through=running.through)
 
 
 def grown(running: Running, new_items: Sequence[tuple[str, str]]) -> tuple[Running, list[str]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from shortlist.serving.events import Kept
 from shortlist.serving.running import Running
+from shortlist.serving.waiting import learned
 
 
 class Asker(NamedTuple):
@@ -88,6 +89,24 @@ class Overlay:
         self.apply(events)
         self.followed = max(self.followed, last)
         self._ahead = {seq for seq in self._ahead if seq > self.followed}
+
+    def recall(self, events: Iterable[Kept]) -> None:
+        """Take in events that were left out before, as nobody knew their items; those known are left alone.
+
+        Args:
+            events: from before those followed, in the order of arrival.
+        """
+        for one in events:
+            mine = self._events.get(one.user_id, [])
+            if all(one.seq != known.seq for known in mine) and not self._is_forgotten(one):
+                aside = {one.user_id: list(mine)}  # somebody may read the list
+                _take(aside, self._texts, one)
+                self._events[one.user_id] = sorted(aside[one.user_id], key=lambda e: e.seq)
+                self.latest = max(self.latest, one.timestamp)
+
+    def _is_forgotten(self, event: Kept) -> bool:
+        # it was read before its user was forgotten
+        return event.seq < self._forgotten.get(self._hash_of(event.user_id), 0)
 
     def forget(self, forgotten: Mapping[str, int]) -> None:
         """Leave out what is known of users from before they were forgotten.
@@ -183,7 +202,7 @@ class Overlay:
         held = lives.get(user_id)
         if held and held[0] is events and held[1] == count:
             return held[2]
-        made = _live(running, before, [e for e in events[:count] if e.seq > running.through])
+        made = _live(running, before, [e for e in events[:count] if not learned(running, e)])
         lives[user_id] = (events, count, made)
         return made
 

@@ -24,6 +24,7 @@ from shortlist.serving.cleaning import clean
 from shortlist.serving.events import Kept, Store
 from shortlist.serving.opening import open_running
 from shortlist.serving.running import Running
+from shortlist.serving.waiting import untold
 
 _LIKED = "liked == true"
 
@@ -33,8 +34,8 @@ class Refreshed:
     """What came of it.
 
     Attributes:
-        events: new ones, after those that the bundle was trained on.
-        unknown_items: events left out, as no catalogue has their item.
+        events: new ones, after those that the bundle was trained on, and those that waited for an item.
+        unknown_items: events left out, as no catalogue has their item; they wait for it.
         repeated: events left out, as the bundle was fitted on the same row.
         off_scale: events left out, as their rating is off the running bundle's scale.
         items: new ones.
@@ -121,7 +122,7 @@ def _refreshed(
     insist_extras(running.recommender.parts)
     behind = _is_behind(store, running, say)
     last = max(last, running.through)  # what was trained on stays so
-    events = [one for one in store.events_after(running.through) if one.seq <= last]
+    events = [one for one in untold(store, running) if one.seq <= last]
     usable = [one for one in events if running.on_scale(one.rating)]
     off_scale = len(events) - len(usable)
     rows, unknown, repeated = _rows_of(running, usable)
@@ -133,7 +134,7 @@ def _refreshed(
     counts = (len(events), unknown, repeated, off_scale, new_items, test, behind)
     say(
         f"{len(events):,} events since version {running.version}: {len(rows):,} new rows, {repeated:,} known, "
-        f"{unknown:,} about unknown items, {off_scale:,} with ratings off the scale; {new_items:,} new items, {len(refused):,} that the catalogue cannot hold"
+        f"{unknown:,} about unknown items, which they wait for, {off_scale:,} with ratings off the scale; {new_items:,} new items, {len(refused):,} that the catalogue cannot hold"
     )
     if not len(rows) and not new_items and not force:
         return Refreshed(*counts, None, None, False, f"nothing new since {running.version}")

@@ -4,6 +4,7 @@ A commit returns after the log is flushed to disk. Several processes may have th
 """
 
 import contextlib
+import json
 import os
 import sqlite3
 import uuid
@@ -19,6 +20,7 @@ CREATE TABLE IF NOT EXISTS events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL UNIQUE, user_id TEXT NOT NULL,
     item_id TEXT NOT NULL, event TEXT NOT NULL, timestamp INTEGER NOT NULL, rating REAL) STRICT;
 CREATE INDEX IF NOT EXISTS events_of_user ON events (user_id);
+CREATE INDEX IF NOT EXISTS events_of_item ON events (item_id);
 CREATE TABLE IF NOT EXISTS items (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, item_id TEXT NOT NULL UNIQUE, attributes TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS forgotten (user_hash TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
@@ -193,6 +195,24 @@ class SqliteStore:
             "SELECT event_id, user_id, item_id, event, timestamp, rating, seq FROM events"
             " WHERE seq > ? ORDER BY seq",
             seq,
+        )
+        return [Kept(*row) for row in rows]
+
+    def events_about(self, item_ids: Sequence[str], through: int) -> list[Kept]:
+        """Events about some items.
+
+        Args:
+            item_ids: any number.
+            through: the place of the last one wanted.
+
+        Returns:
+            The events, in the order of arrival.
+        """
+        rows = self._rows(
+            "SELECT event_id, user_id, item_id, event, timestamp, rating, seq FROM events"
+            " WHERE item_id IN (SELECT value FROM json_each(?)) AND seq <= ? ORDER BY seq",
+            json.dumps(item_ids),
+            through,
         )
         return [Kept(*row) for row in rows]
 
