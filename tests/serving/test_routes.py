@@ -104,8 +104,7 @@ def test_a_new_user_is_personal_after_one_event(client: Client, fitted: sl.Recom
 def test_candidates_that_are_given_are_ordered_whatever_the_bundles_rules(
     serving: Callable[..., Client], world: sl.Interactions, tmp_path: Path
 ) -> None:
-    rules = [Seen(), Deny(["i1"])]
-    made = sl.Recommender(retrieve=[sl.retrieval.EASE()], rules=rules).fit(world)
+    made = sl.Recommender(sl.retrieval.EASE(), rules=(Seen(), Deny(("i1",)))).fit(world)
     made.save(tmp_path / "ruled.bundle")
     client = serving(bundle=str(tmp_path / "ruled.bundle"))
     asked = {"history": ["i3"], "items": ["i1", "i2", "i3"]}

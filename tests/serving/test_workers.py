@@ -202,7 +202,7 @@ def test_a_worker_that_does_not_follow_is_told(
 ) -> None:
     monkeypatch.setattr(standing, "AGREE_SECONDS", 0.05)
     client = serving()
-    client.service.bundles._standings = Standings(tmp_path, 0, 2)  # the second never starts
+    client.service.bundles.standings = Standings(tmp_path, 0, 2)  # the second never starts
     client.service.bundles._stand()
     assert client.post("/admin/reload", None)["workers"] == [{"champion": "0001"}, {}]
     item = {"item_id": "new", "attributes": client.get("/items/i4")["attributes"]}
@@ -252,3 +252,21 @@ def test_a_worker_that_cannot_start_again_leaves_the_others_alone(
     until(lambda: sum(line["event"] == "ready" for line in told) == 2)
     workers.popen.terminate()
     assert workers.popen.wait(120) == 0
+
+
+def test_a_person_is_forgotten_by_every_worker_before_it_is_answered(bundle: Path) -> None:
+    slow = {"SHORTLIST_FOLLOW_SECONDS": "0.5", "SHORTLIST_WATCH_SECONDS": "0"}
+    started = Process(bundle, "--workers", "2", "--no-access-log", **slow)
+    reading = threading.Thread(target=started.lines.read, daemon=True)
+    reading.start()
+    try:
+        until(lambda: {} not in started.ask("GET", "/version")[1]["workers"])
+        for user in ("u3", "u4", "u5"):  # whichever worker is told
+            assert started.ask("DELETE", f"/users/{user}")[0] == 200
+            left = {started.ask("GET", f"/users/{user}/history")[1]["total"] for _ in range(20)}
+            assert left == {0}
+    finally:
+        started.popen.terminate()
+        started.popen.wait(60)
+        reading.join()
+        started.lines.close()

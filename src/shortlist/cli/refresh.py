@@ -40,8 +40,10 @@ def refresh(
     next time); 1 shown to be worse, and not published; 2 it could not be done.
     """  # noqa: DOC501
     from shortlist.serving.events import beside, existing_store
+    from shortlist.serving.opening import pointer_of
     from shortlist.serving.refreshing import refresh as run
 
+    pointer_of(Path(bundle))  # a bundle that is not there is no fault of its events
     store = existing_store(state or str(beside(Path(bundle))))
     try:
         made = run(

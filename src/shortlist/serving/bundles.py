@@ -20,7 +20,7 @@ from shortlist.serving.overlay import Overlay
 from shortlist.serving.refusals import Refused
 from shortlist.serving.running import Running
 from shortlist.serving.settings import Arm, Settings
-from shortlist.serving.standing import Standings, standing_of
+from shortlist.serving.standing import Alone, Standing, Standings, standing_of
 from shortlist.serving.waiting import posted, untold
 from shortlist.serving.wire import Cleaned
 
@@ -43,6 +43,7 @@ class Bundles:
     Attributes:
         arms: what answers now; :meth:`swap` replaces it in one assignment.
         overlay: what happened since the bundles were written.
+        standings: of all workers.
     """
 
     def __init__(
@@ -72,8 +73,8 @@ class Bundles:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="bundles")
         self._lock = asyncio.Lock()
         self._posted = 0  # items that the store had when this process last kept some
-        self._standings = standings
-        self._called = b"" if standings is None else standings.called()
+        self.standings = standings or Alone()
+        self._called = self.standings.called()
         self._stand()
 
     @property
@@ -199,7 +200,7 @@ class Bundles:
                 lambda store: (store.marks()[0], untold(store, *held), store.forgotten())
             )
             self.overlay.replace(events, last)
-            self._hide(forgotten)
+            self.hide(forgotten)
         self.arms, self._uncleaned = after, True  # it may have been trained before a forgetting
         remarks.scales_differ(made, after.champion)
         # once the batch under way and our callers have let go of the old one
@@ -267,7 +268,7 @@ class Bundles:
             return
         last, n_items, events, forgotten, items = told
         self.overlay.follow(events, last)
-        self._hide(forgotten)
+        self.hide(forgotten)
         if n_items != known:
             async with self._lock:
                 await self._recall(items)
@@ -275,11 +276,16 @@ class Bundles:
                 await self._grow_others(items)
             self._stand()
 
-    def _hide(self, forgotten: Mapping[str, int]) -> None:
-        # after the events: one may have been read just before its user was forgotten
-        if dict(self.overlay.forgotten) != forgotten:
+    def hide(self, forgotten: Mapping[str, int]) -> None:
+        """Leave out what is known of users from before they were forgotten, and clean the bundles soon.
+
+        Args:
+            forgotten: hashes, with the place of each forgetting; after events read before it.
+        """
+        if not forgotten.items() <= self.overlay.forgotten.items():
             self.overlay.forget(forgotten)
             self._uncleaned = True
+            self._stand()
 
     async def everywhere(self) -> bool:
         """Wait until every worker answers from the same versions and items as this one.
@@ -287,30 +293,25 @@ class Bundles:
         Returns:
             Whether all do; not where one did not follow in time.
         """
-        if self._standings is None:
-            return True
-        self._standings.call()
-        return await self._standings.agree(
-            lambda: standing_of(self.arms, max(self._items, self._posted))
+        self.standings.call()
+
+        def there(one: Standing) -> bool:
+            mine = self._standing()
+            return one.pointers == mine.pointers and one.items >= max(mine.items, self._posted)
+
+        return await self.standings.agree(there)
+
+    def _standing(self) -> Standing:
+        return standing_of(
+            self.arms, self._items, max(self.overlay.forgotten.values(), default=0)
         )
 
-    def workers(self) -> list[Mapping[str, str]]:
-        """What every worker answers from.
-
-        Returns:
-            Versions by arm, by worker; empty for one that has not started.
-        """
-        if self._standings is None:
-            return [standing_of(self.arms, 0).versions]
-        return [{} if one is None else one.versions for one in self._standings.all()]
-
     def _stand(self) -> None:
-        if self._standings is not None:
-            self._standings.write(standing_of(self.arms, self._items))
+        self.standings.write(self._standing())
 
     async def _heed(self) -> None:
         # another worker was told of new versions
-        if self._standings is None or (called := self._standings.called()) == self._called:
+        if (called := self.standings.called()) == self._called:
             return
         try:
             await self.reload(only_if_changed=True)

@@ -193,14 +193,14 @@ class Keeping:
         """
         service = self._service
         try:
-            events, hidden = await service.forget(request.parameters["user_id"])
+            events, hidden, everywhere = await service.forget(request.parameters["user_id"])
         except LogHeld:
             self._clean()
             raise
         cleaning = self._clean()
         done, _ = await asyncio.wait({cleaning}, timeout=service.settings.timeout_seconds)
         state: wire.Cleaned = "under way"
-        if done:
+        if done and everywhere:
             state = cleaning.result()
         return ok(wire.Forgotten(events, hidden, state))
 

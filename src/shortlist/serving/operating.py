@@ -116,7 +116,7 @@ class Operating:
                 running.loaded,
                 running.snapshot.n_users,
                 running.snapshot.n_items,
-                service.bundles.workers(),
+                service.bundles.standings.versions(),
                 refused,
             )
         )

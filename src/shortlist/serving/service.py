@@ -143,14 +143,15 @@ class Service:
         known = self.running.snapshot.item_vocabulary
         return len(new), sum(known.row(one.item_id) < 0 for one in new)
 
-    async def forget(self, user_id: str) -> tuple[int, int]:
+    async def forget(self, user_id: str) -> tuple[int, int, bool]:
         """Forget a user: events are removed, the bundles' rows are used no more.
 
         Args:
             user_id: as text.
 
         Returns:
-            How many events were removed, and how many rows of the bundle are hidden from now on.
+            How many events were removed, how many rows of the bundle are hidden from now on, and whether
+            they are by every worker; not where one did not follow in time.
 
         Raises:
             StoreError: nothing was removed.
@@ -160,13 +161,13 @@ class Service:
         offsets = self.running.snapshot.histories.offsets
         hidden = 0 if row < 0 else int(offsets[row + 1] - offsets[row])
         removed, seq = await self.committer.call(lambda store: store.forget(user_id))
-        self.overlay.forget({self.store.hash_of(user_id): seq})
+        self.bundles.hide({self.store.hash_of(user_id): seq})
         try:
             await self._emptier.empty()
         except StoreBusy as held:
             logs.say("log_held", level="error", reason=str(held))
             raise LogHeld from None
-        return removed, hidden
+        return removed, hidden, await self.bundles.standings.heed(seq)
 
     def counted(self) -> tuple[Metrics, dict[str, float]]:
         """What all workers counted.

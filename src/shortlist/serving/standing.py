@@ -22,11 +22,13 @@ class Standing(Struct, frozen=True):
         versions: of the bundles, by arm.
         pointers: what each bundle's CURRENT said, by arm.
         items: how many posted items it took in.
+        forgotten: the place of the last forgetting that it heeds, in the order of arrival.
     """
 
     versions: Mapping[str, str]
     pointers: Mapping[str, str]
     items: int
+    forgotten: int
 
 
 class Standings:
@@ -69,17 +71,36 @@ class Standings:
         """
         return _content(self._folder / "call")
 
-    async def agree(self, mine: Callable[[], Standing]) -> bool:
-        """Wait until every worker stands where this one does.
+    def versions(self) -> list[Mapping[str, str]]:
+        """What every worker answers from.
+
+        Returns:
+            Versions by arm, by worker; empty for one that has not started.
+        """
+        return [{} if one is None else one.versions for one in self.all()]
+
+    async def heed(self, seq: int) -> bool:
+        """Wait until every worker heeds a forgetting.
 
         Args:
-            mine: where this one stands, or will as soon as it took in what it kept.
+            seq: its place in the order of arrival.
+
+        Returns:
+            Whether all do; not where one did not follow in time.
+        """
+        return await self.agree(lambda one: one.forgotten >= seq)
+
+    async def agree(self, there: Callable[[Standing], bool]) -> bool:
+        """Wait until every worker stands somewhere.
+
+        Args:
+            there: whether a worker does.
 
         Returns:
             Whether they do; not where that took longer than ``AGREE_SECONDS``.
         """
         last = time.monotonic() + AGREE_SECONDS
-        while not all(_there(one, mine()) for one in self.all()):
+        while not all(one is not None and there(one) for one in self.all()):
             if time.monotonic() > last:
                 return False
             await asyncio.sleep(_LOOK_SECONDS)
@@ -95,19 +116,69 @@ class Standings:
         draft.replace(self._folder / name)
 
 
-def standing_of(arms: Arms, items: int) -> Standing:
+class Alone(Standings):
+    """Where the only worker stands: nobody else is to be told."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(), 0, 1)
+        self._mine: Standing | None = None
+
+    def write(self, standing: Standing) -> None:
+        """Keep it.
+
+        Args:
+            standing: of this worker.
+        """
+        self._mine = standing
+
+    def all(self) -> list[Standing | None]:
+        """Where the worker stands.
+
+        Returns:
+            One.
+        """
+        return [self._mine]
+
+    async def agree(self, there: Callable[[Standing], bool]) -> bool:
+        """Nobody else is waited for.
+
+        Args:
+            there: not asked.
+
+        Returns:
+            True.
+        """
+        return True
+
+    def call(self) -> None:
+        """Nobody is called."""
+
+    def called(self) -> bytes:
+        """Nobody calls.
+
+        Returns:
+            Nothing.
+        """
+        return b""
+
+
+def standing_of(arms: Arms, items: int, forgotten: int) -> Standing:
     """Where a worker stands.
 
     Args:
         arms: answer there.
         items: how many posted items it took in.
+        forgotten: the place of the last forgetting that it heeds.
 
     Returns:
         A Standing.
     """
     held = arms.runnings.items()
     return Standing(
-        {arm: one.version for arm, one in held}, {arm: one.pointer for arm, one in held}, items
+        {arm: one.version for arm, one in held},
+        {arm: one.pointer for arm, one in held},
+        items,
+        forgotten,
     )
 
 
@@ -116,7 +187,3 @@ def _content(file: Path) -> bytes:
         return file.read_bytes()
     except FileNotFoundError:
         return b""
-
-
-def _there(one: Standing | None, mine: Standing) -> bool:
-    return one is not None and one.pointers == mine.pointers and one.items >= mine.items
