@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import shortlist as sl
 from serving.conftest import Client
+from shortlist.data.expression import Expression
 from shortlist.serving import overlay
 
 EVENTS: list[dict[str, Any]] = [
@@ -177,3 +178,33 @@ def test_events_of_one_second_keep_their_own_names(client: Client) -> None:
     entries = client.get("/users/somebody/history")["history"]  # the latest first
     assert [one["event"] for one in entries] == ["dismiss", "rating", "rating"]
     assert [one.get("rating") for one in entries] == [None, 1.0, 4.0]
+
+
+def test_a_condition_is_asked_once_for_each_rating(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    mask = Expression.mask
+
+    def counted(self: Expression, table: pl.DataFrame) -> Any:
+        asked.extend(table["rating"].to_list() if "rating" in table.columns else [])
+        return mask(self, table)
+
+    monkeypatch.setattr(Expression, "mask", counted)
+    for start in (0, 300):  # the second time all of them are laid over again
+        events = [
+            {
+                "event": "rating",
+                "user_id": "fresh",
+                "item_id": "i4",
+                "rating": float(1 + n % 5),
+                "timestamp": start + n,
+            }
+            for n in range(300)
+        ]
+        client.post("/events", {"events": events})
+        client.post("/recommend", {"user_id": "fresh"})
+    assert sorted(asked) == [1.0, 2.0, 3.0, 4.0, 5.0]
+    history = client.get("/users/fresh/history?limit=5")["history"]
+    told = {one["rating"]: one["liked"] for one in history}
+    assert told == {1.0: False, 2.0: False, 3.0: True, 4.0: True, 5.0: True}

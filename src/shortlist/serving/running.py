@@ -2,9 +2,9 @@
 
 import threading
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +23,7 @@ from shortlist.serving.refusals import Refused, UnknownItem
 from shortlist.serving.settings import Arm
 
 _CONDITIONS = 256  # conditions whose answer is remembered
+_RATINGS = 4096  # ratings of which it is remembered whether they are liked
 SHARED_TITLE = -2
 
 
@@ -224,10 +225,7 @@ class Running:
         """
         if event == "dismiss":
             return False
-        positive = self._positive
-        if rating is None or positive is None:
-            return True
-        return bool(positive.mask(pl.DataFrame({"rating": [rating]}))[0])
+        return rating is None or self._likes(rating)
 
     def search(self, words: str, most: int) -> list[int]:
         """Find items by parts of the title, whatever the case and the accents.
@@ -273,11 +271,16 @@ class Running:
         return {}
 
     @cached_property
-    def _positive(self) -> Expression | None:
-        if self.snapshot.positive is None:
-            return None
-        condition = Expression(self.snapshot.positive)
-        return condition if condition.columns == {"rating"} else None
+    def _likes(self) -> Callable[[float], bool]:
+        # it does not refer to us: a bundle that is replaced must go at once
+        positive = (
+            None if self.snapshot.positive is None else Expression(self.snapshot.positive)
+        )
+        if positive is None or positive.columns != {"rating"}:
+            return lambda _: True
+        return lru_cache(_RATINGS)(
+            lambda rating: bool(positive.mask(pl.DataFrame({"rating": [rating]}))[0])
+        )
 
     @cached_property
     def _counts(self) -> NDArray[np.int64]:
