@@ -54,6 +54,21 @@ def test_tensors_that_are_not_as_described_are_refused(
     assert client.ask("POST", "/v2/models/toys/infer", _infer(**changed)).status == 422
 
 
+def test_their_shortlists_are_counted_as_those_of_recommend(client: Client) -> None:
+    users = ["u1", "nobody"]  # the fallback answers nobody
+    plain = [client.post("/recommend", {"user_id": user, "k": 10}) for user in users]
+    counted = client.service.metrics.answers.copy()
+    shown = client.service.metrics.shown.copy()
+    assert counted == {("champion", "0001", False): 1, ("champion", "0001", True): 1}
+    assert shown.total() == sum(len(one["recommendations"]) for one in plain)
+    client.post("/v1/models/toys:predict", {"instances": users})
+    client.post("/v2/models/toys/infer", _infer())
+    assert client.service.metrics.answers == {one: 3 * n for one, n in counted.items()}
+    assert client.service.metrics.shown == {one: 3 * n for one, n in shown.items()}
+    client.ask("POST", "/v1/models/toys:predict", {"instances": ["u1", {"user_id": []}]})
+    assert client.service.metrics.answers.total() == 6  # what is refused shows nothing
+
+
 def test_a_verb_is_no_part_of_a_models_name(client: Client) -> None:
     for there in ("/v1/models/toys:predict", "/v1/models/toys/versions/1:predict"):
         assert client.ask("OPTIONS", there).headers["allow"] == "POST"

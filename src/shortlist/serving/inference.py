@@ -261,7 +261,10 @@ class Inference:
         import asyncio
 
         questions = [_question(one) for one in instances]
-        return list(await asyncio.gather(*map(self._service.recommend, questions)))
+        replies = await asyncio.gather(*map(self._service.recommend, questions))
+        for reply in replies:
+            self._service.listed(reply)
+        return replies
 
     def _named(self, request: Request) -> str:
         if request.parameters["model"] != self._service.settings.model_name:

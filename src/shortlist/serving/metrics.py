@@ -123,6 +123,20 @@ class Metrics:
         self.events[kind] += 1
         self.events_by_arm[kind, arm] += 1
 
+    def shortlist(
+        self, arm: str, version: str, item_ids: Iterable[str | int], *, fallback: bool
+    ) -> None:
+        """Count a shortlist that is answered.
+
+        Args:
+            arm: that made it.
+            version: of its bundle.
+            item_ids: on it.
+            fallback: whether it is the fallback's.
+        """
+        self.answers[arm, version, fallback] += 1
+        self.shown.update(item_ids)
+
     def text(self, gauges: Mapping[str, float], version: str) -> str:
         """Everything, as Prometheus reads it.
 

@@ -96,6 +96,16 @@ class Service:
         """
         return await self.batcher.ask(question)
 
+    def listed(self, reply: Reply) -> None:
+        """Count a shortlist that goes out.
+
+        Args:
+            reply: to be answered.
+        """
+        running = reply.running
+        shown = [running.item_ids[row] for row in reply.rows]
+        self.metrics.shortlist(running.arm, running.version, shown, fallback=reply.fallback)
+
     async def slowly(self, work: Callable[[], Made]) -> Made:
         """Do what takes longer than a shortlist, beside the shortlists.
 
