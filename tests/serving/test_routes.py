@@ -135,6 +135,19 @@ def test_similar_audience_predict_rank_and_search(
     assert "i4" in [one["item_id"] for one in found["items"]]
 
 
+def test_who_took_the_item_since_is_not_in_its_audience(client: Client) -> None:
+    asked = {"item_id": "i4", "k": 3}
+    before = client.post("/audience", {**asked, "k": 5})["audience"]
+    told = [("dismiss", before[0]), ("watch", before[2])]  # both stand in a history
+    events = [{"event": e, "user_id": one["user_id"], "item_id": "i4"} for e, one in told]
+    client.post("/events", {"events": events})
+    after = client.post("/audience", asked)["audience"]
+    assert [one["user_id"] for one in after] == [before[n]["user_id"] for n in (1, 3, 4)]
+    assert [one["rank"] for one in after] == [1, 2, 3]
+    everybody = client.post("/audience", {**asked, "k": 1000, "keep_seen": True})["audience"]
+    assert {one["user_id"] for one in before} <= {one["user_id"] for one in everybody}
+
+
 def test_a_forgotten_user_is_a_stranger(client: Client) -> None:
     client.post("/events", {"events": [{"event": "watch", "user_id": "u3", "item_id": "i4"}]})
     gone = client.ask("DELETE", "/users/u3").json

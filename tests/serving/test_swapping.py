@@ -205,6 +205,8 @@ def test_a_replaced_bundle_is_let_go(
     event = {"event": "watch", "user_id": "u3", "item_id": "i4"}
     client.post("/events", {"events": [event]})
     client.post("/recommend", {"user_id": "u3"})  # and does not ask again
+    client.get("/stats")
+    client.get("/catalogue")
     before = weakref.ref(client.service.running.recommender)
     fitted.save(bundle)
     client.ask("POST", "/admin/reload")

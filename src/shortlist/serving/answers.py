@@ -76,9 +76,7 @@ class Answers:
             )
         )
         running = reply.running
-        metrics, ids = self._service.metrics, running.item_ids
-        metrics.answers[running.arm, running.version, reply.fallback] += 1
-        metrics.shown.update([ids[row] for row in reply.rows])
+        self._service.listed(reply)
         return ok(
             wire.Shortlist(
                 _places(reply, attributes=asked.attributes),
@@ -140,16 +138,18 @@ class Answers:
         Raises:
             Refused: the item is not known, or the bundle cannot say.
         """
-        service, running = self._service, self._service.running
+        running, overlay = self._service.running, self._service.overlay
         item_id = running.item_ids[running.row_asked(asked.item_id)]
-        hidden = service.overlay.forgotten_count
-        k = min(asked.k + hidden, running.snapshot.n_users)
 
-        def work() -> "pl.DataFrame":
-            return running.recommender.audience(item_id, k=k, keep_seen=asked.keep_seen)
+        def work() -> "tuple[pl.DataFrame, set[str]]":
+            taken: set[str] = set() if asked.keep_seen else overlay.takers(str(item_id))
+            k = asked.k + overlay.forgotten_count + len(taken)
+            k = min(k, running.snapshot.n_users)
+            table = running.recommender.audience(item_id, k=k, keep_seen=asked.keep_seen)
+            return table, taken
 
         try:
-            table = await service.slowly(work)
+            table, taken = await self._service.slowly(work)
         except ShortlistError:
             raise Refused(
                 409, "not_available", "this bundle cannot tell who wants an item"
@@ -157,7 +157,7 @@ class Answers:
         there = [
             (user_id, score)
             for _, user_id, score in table.rows()
-            if service.overlay.user_row(running, str(user_id)) >= 0
+            if str(user_id) not in taken and overlay.user_row(running, str(user_id)) >= 0
         ]
         members = [
             wire.Member(rank, *line) for rank, line in enumerate(there[: asked.k], start=1)

@@ -4,8 +4,8 @@ import re
 import time
 from collections import Counter
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -46,7 +46,8 @@ class Insight:
     def __init__(self, service: "Service") -> None:
         self._service = service
         self._started = time.time()
-        self._looked_at: _Look | None = None
+        # a bundle that was replaced must not be held until somebody looks again
+        self._looks: WeakKeyDictionary[Running, _Look] = WeakKeyDictionary()
 
     def routes(self) -> tuple[Route, ...]:
         """All of them.
@@ -67,8 +68,8 @@ class Insight:
         Returns:
             Catalogue.
         """
-        look = self._look()
-        return ok(await self._service.slowly(lambda: look.catalogue))
+        running, look = self._look()
+        return ok(await self._service.slowly(lambda: look.catalogue(running)))
 
     async def model(self, _: Request) -> Response:
         """The model and how it was judged.
@@ -109,13 +110,14 @@ class Insight:
         Returns:
             Stats.
         """
-        service, look = self._service, self._look()
+        service = self._service
+        running, look = self._look()
         metrics, gauges = service.counted()
         shown = Counter(metrics.shown)  # a copy: the loop goes on counting
-        popularity, coverage = await service.slowly(lambda: look.spread(shown))
+        popularity, coverage = await service.slowly(lambda: look.spread(running, shown))
         return ok(
             Stats(
-                look.running.version,
+                running.version,
                 time.time(),
                 time.time() - self._started,
                 list(SECONDS),
@@ -126,58 +128,36 @@ class Insight:
                 metrics.agreement.mean,
                 coverage,
                 popularity,
-                look.most(shown),
+                _most(running, shown),
                 int(gauges["shortlist_waiting_requests"]),
                 int(gauges["shortlist_resident_bytes"]),
                 service.bundles.reload_error is not None,
             )
         )
 
-    def _look(self) -> "_Look":
-        if self._looked_at is None or self._looked_at.running is not self._service.running:
-            self._looked_at = _Look(self._service.running)
-        return self._looked_at
+    def _look(self) -> "tuple[Running, _Look]":
+        running = self._service.running
+        return running, self._looks.setdefault(running, _Look())
 
 
 class _Look:
-    # what is worked out once for what answers now
-    def __init__(self, running: "Running") -> None:
-        self.running = running
+    # what is worked out once for a bundle, which it does not hold
+    def __init__(self) -> None:
+        self._catalogue: Catalogue | None = None
+        self._bands: tuple[NDArray[np.int64], list[float]] | None = None
 
-    @cached_property
-    def catalogue(self) -> Catalogue:
-        running, snapshot = self.running, self.running.snapshot
-        table, ratings = snapshot.catalogue.table, snapshot.histories.ratings
-        growth = running.recommender.growth
-        trained = snapshot.n_items if growth is None else growth.n_items
-        return Catalogue(
-            snapshot.n_items,
-            [
-                _column(table[name].head(trained))  # what is posted must not change it
-                for name in table.columns
-                if name not in {"item_id", "title"}
-            ],
-            None
-            if ratings is None or not len(ratings)
-            else Scale(float(ratings.min()), float(ratings.max())),
-            snapshot.positive,
-            running.version,
-        )
+    def catalogue(self, running: "Running") -> Catalogue:
+        if self._catalogue is None:
+            self._catalogue = _catalogue(running)
+        return self._catalogue
 
-    @cached_property
-    def _bands(self) -> "tuple[NDArray[np.int64], list[float]]":
-        # (n_items,) the band of each item, and each band's share of the rows
-        counts = self.running.snapshot.item_counts
-        ends = np.maximum(1, np.ceil(np.array(_BANDS) * len(counts))).astype(np.int64)
-        place = np.empty(len(counts), np.int64)
-        place[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
-        band = np.searchsorted(ends, place, side="right")
-        of_rows = np.bincount(band, counts, minlength=len(_BANDS)) / max(1, counts.sum())
-        return band, of_rows.tolist()
-
-    def spread(self, shown: Mapping[str | int, int]) -> tuple[list[Band], float]:
+    def spread(
+        self, running: "Running", shown: Mapping[str | int, int]
+    ) -> tuple[list[Band], float]:
+        if self._bands is None:
+            self._bands = _bands(running.snapshot.item_counts)
         band, of_rows = self._bands
-        rows = self.running.snapshot.item_vocabulary.rows([str(item_id) for item_id in shown])
+        rows = running.snapshot.item_vocabulary.rows([str(item_id) for item_id in shown])
         there = rows >= 0  # the others were shown by an older bundle
         counts = np.fromiter(shown.values(), np.float64, len(shown))
         times = np.bincount(band[rows[there]], counts[there], minlength=len(_BANDS))
@@ -190,17 +170,45 @@ class _Look:
         ]
         return bands, float(there.sum()) / len(band)
 
-    def most(self, shown: Counter[str | int]) -> list[Shown]:
-        running = self.running
-        found = [
-            (item_id, count, running.snapshot.item_vocabulary.row(item_id))
-            for item_id, count in shown.most_common(_MOST_SHOWN)
-        ]
-        return [
-            Shown(item_id, running.titles[row], count)
-            for item_id, count, row in found
-            if row >= 0
-        ]
+
+def _catalogue(running: "Running") -> Catalogue:
+    snapshot = running.snapshot
+    table, ratings = snapshot.catalogue.table, snapshot.histories.ratings
+    growth = running.recommender.growth
+    trained = snapshot.n_items if growth is None else growth.n_items
+    return Catalogue(
+        snapshot.n_items,
+        [
+            _column(table[name].head(trained))  # what is posted must not change it
+            for name in table.columns
+            if name not in {"item_id", "title"}
+        ],
+        None
+        if ratings is None or not len(ratings)
+        else Scale(float(ratings.min()), float(ratings.max())),
+        snapshot.positive,
+        running.version,
+    )
+
+
+def _bands(counts: "NDArray[np.int64]") -> "tuple[NDArray[np.int64], list[float]]":
+    # counts (n_items,) rows -> (n_items,) the band of each item, and each band's share of the rows
+    ends = np.maximum(1, np.ceil(np.array(_BANDS) * len(counts))).astype(np.int64)
+    place = np.empty(len(counts), np.int64)
+    place[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
+    band = np.searchsorted(ends, place, side="right")
+    of_rows = np.bincount(band, counts, minlength=len(_BANDS)) / max(1, counts.sum())
+    return band, of_rows.tolist()
+
+
+def _most(running: "Running", shown: Counter[str | int]) -> list[Shown]:
+    found = [
+        (item_id, count, running.snapshot.item_vocabulary.row(item_id))
+        for item_id, count in shown.most_common(_MOST_SHOWN)
+    ]
+    return [
+        Shown(item_id, running.titles[row], count) for item_id, count, row in found if row >= 0
+    ]
 
 
 def _column(held: "pl.Series") -> Column:

@@ -157,6 +157,21 @@ class Overlay:
         """
         return list(self._events.get(user_id, ()))
 
+    def takers(self, item_id: str) -> set[str]:
+        """Users with live events about an item; it reads all live events.
+
+        Args:
+            item_id: as text.
+
+        Returns:
+            Their ids.
+        """
+        return {
+            user_id
+            for user_id, events in list(self._events.items())  # others come meanwhile
+            if any(one.item_id == item_id for one in events)
+        }
+
     @property
     def forgotten(self) -> Mapping[str, int]:
         """Hashes of the users who were forgotten, with the place of each forgetting."""
