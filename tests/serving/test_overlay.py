@@ -14,6 +14,8 @@ import shortlist as sl
 from serving.conftest import Client
 from shortlist.data.expression import Expression
 from shortlist.serving import overlay
+from shortlist.serving.events import Kept
+from shortlist.serving.overlay import Overlay
 
 EVENTS: list[dict[str, Any]] = [
     {"event": "rating", "user_id": "u3", "item_id": "i9", "rating": 5.0, "timestamp": 1_500_000_300},
@@ -208,3 +210,29 @@ def test_a_condition_is_asked_once_for_each_rating(
     history = client.get("/users/fresh/history?limit=5")["history"]
     told = {one["rating"]: one["liked"] for one in history}
     assert told == {1.0: False, 2.0: False, 3.0: True, 4.0: True, 5.0: True}
+
+
+def test_who_is_forgotten_is_found_without_hashing_everybody() -> None:
+    hashed: list[str] = []
+
+    def hash_of(user_id: str) -> str:
+        hashed.append(user_id)
+        return f"#{user_id}"
+
+    def taken(user_id: str, seq: int) -> Kept:
+        return Kept("", user_id, "i1", "watch", seq, None, seq)
+
+    held = Overlay(hash_of)
+    held.apply([taken(user, seq) for seq, user in enumerate("abcba", start=1)])
+    assert sorted(hashed) == ["a", "b", "c"]  # once each
+    held.forget({"#b": 3, "#nobody": 3})
+    assert held.takers("i1") == {"a", "b", "c"}  # the fourth event was after that
+    held.forget({"#b": 6})
+    assert held.takers("i1") == {"a", "c"}
+    held.apply([taken("b", 7)])  # comes back
+    hashed.clear()
+    held.replace([taken("b", 7), taken("d", 8), taken("a", 9)], 9)
+    assert hashed == ["d"]
+    held.forget({"#a": 10, "#b": 10, "#c": 10})
+    assert hashed == ["d"]
+    assert held.takers("i1") == {"d"}

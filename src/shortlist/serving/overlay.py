@@ -60,6 +60,7 @@ class Overlay:
     ) -> None:
         self._hash_of, self._forgotten = hash_of, dict(forgotten or {})
         self._events: dict[str, list[Kept]] = {}
+        self._by_hash: dict[str, str] = {}  # the users of these events
         self._texts: dict[str, str] = {}  # by themselves: what many events say is held once
         # a bundle that was replaced must not be held by those who have not asked since
         self._lives: WeakKeyDictionary[Running, _Lives] = WeakKeyDictionary()
@@ -76,6 +77,8 @@ class Overlay:
         for one in events:
             if one.seq > self.followed and one.seq not in self._ahead:
                 self._ahead.add(one.seq)
+                if one.user_id not in self._events:
+                    self._by_hash[self._hash_of(one.user_id)] = one.user_id
                 _take(self._events, self._texts, one)
                 self.latest = max(self.latest, one.timestamp)
 
@@ -118,8 +121,8 @@ class Overlay:
         if not new:
             return
         self._forgotten |= new
-        for user_id in list(self._events):
-            seq = new.get(self._hash_of(user_id), 0)
+        for hashed in new.keys() & self._by_hash.keys():
+            user_id, seq = self._by_hash[hashed], new[hashed]
             left = [one for one in self._events[user_id] if one.seq > seq]
             if len(left) < len(self._events[user_id]):
                 self._events[user_id] = left
@@ -127,6 +130,7 @@ class Overlay:
                     lives.pop(user_id, None)
             if not left:
                 self._events.pop(user_id)
+                self._by_hash.pop(hashed)
 
     def replace(self, events: Iterable[Kept], last: int) -> None:
         """Begin again with other events, as after a swap to a bundle that was trained on fewer or more.
@@ -143,6 +147,8 @@ class Overlay:
             self.latest = max(self.latest, one.timestamp)
             if one.seq > last:
                 ahead.add(one.seq)
+        hashes = {user_id: hashed for hashed, user_id in self._by_hash.items()}
+        self._by_hash = {hashes.get(one) or self._hash_of(one): one for one in made}
         self._events, self._texts, self.followed, self._ahead = made, texts, last, ahead
         self._lives = WeakKeyDictionary()
 
