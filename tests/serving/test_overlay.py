@@ -236,3 +236,6 @@ def test_who_is_forgotten_is_found_without_hashing_everybody() -> None:
     held.forget({"#a": 10, "#b": 10, "#c": 10})
     assert hashed == ["d"]
     assert held.takers("i1") == {"d"}
+    held.recall([taken("e", 5)])
+    held.forget({"#e": 11})
+    assert held.takers("i1") == {"d"}

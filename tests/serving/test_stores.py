@@ -38,6 +38,8 @@ def test_events_come_back_in_order_and_count_once(where: str) -> None:
             None,
         )
         assert store.events_after(places[1]) == events[2:]
+        assert store.events_of("u") == events[:3]
+        assert store.events_of(odd.user_id) == events[3:]
         assert store.marks()[0] == places[-1]
 
 

@@ -107,7 +107,5 @@ def test_what_is_recalled_stands_where_it_arrived_and_counts_once() -> None:
     for _ in range(2):
         overlay.recall([first, gone, back])
         overlay.recall([late])
-    assert overlay.events_of("u") == [first, late]
-    assert overlay.events_of("gone") == []
-    assert overlay.events_of("back") == [back]
+    assert overlay._events == {"u": [first, late], "back": [back]}
     assert overlay.followed == 9

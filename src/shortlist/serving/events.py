@@ -92,6 +92,10 @@ class Store(Protocol):
         """Events about items, up to a place, in the order of arrival."""
         ...
 
+    def events_of(self, user_id: str) -> list[Kept]:
+        """Everything that a user did, in the order of arrival."""
+        ...
+
     def items(self) -> list[tuple[str, str]]:
         """All new items, in the order of arrival."""
         ...

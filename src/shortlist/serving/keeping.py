@@ -152,28 +152,24 @@ class Keeping:
         Returns:
             UserHistory; empty for someone unknown.
         """
-        service, running = self._service, self._service.running
-        user_id = request.parameters["user_id"]
         most = request.number("limit", otherwise=100, most=1000)
-        asker = service.overlay.asker(running, user_id)
-        live: dict[tuple[int, int], list[Kept]] = {}
-        for one in service.overlay.events_of(user_id):
-            place = (running.snapshot.item_vocabulary.row(one.item_id), one.timestamp)
-            live.setdefault(place, []).append(one)
+        told = await self._service.history(request.parameters["user_id"])
+        running, asker, live, recalled = told
         entries = []
         for at in range(len(asker.rows) - 1, max(-1, len(asker.rows) - 1 - most), -1):
-            row = int(asker.rows[at])
+            row, liked = int(asker.rows[at]), bool(asker.liked[at])
             when = None if asker.times is None else int(asker.times[at])
             rating = None if asker.ratings is None else float(asker.ratings[at])
-            told = live.get((row, when or 0))
-            event = told.pop() if told else None  # the last first, as the entries
+            event = live[at] or recalled.take(row, when, rating, liked=liked)
+            if event is not None:
+                when, rating = event.timestamp, event.rating
             entries.append(
                 wire.HistoryEntry(
                     running.item_ids[row],
                     running.titles[row],
-                    bool(asker.liked[at]),
+                    liked,
                     when,
-                    rating if event is None else event.rating,
+                    rating,
                     None if event is None else event.event,
                 )
             )

@@ -39,6 +39,7 @@ class _Live(NamedTuple):
     liked: NDArray[np.bool_]
     times: NDArray[np.int64]
     ratings: NDArray[np.float32]
+    events: list[Kept]
 
 
 _Lives = dict[
@@ -77,8 +78,7 @@ class Overlay:
         for one in events:
             if one.seq > self.followed and one.seq not in self._ahead:
                 self._ahead.add(one.seq)
-                if one.user_id not in self._events:
-                    self._by_hash[self._hash_of(one.user_id)] = one.user_id
+                self._meet(one.user_id)
                 _take(self._events, self._texts, one)
                 self.latest = max(self.latest, one.timestamp)
 
@@ -102,10 +102,15 @@ class Overlay:
         for one in events:
             mine = self._events.get(one.user_id, [])
             if all(one.seq != known.seq for known in mine) and not self._is_forgotten(one):
+                self._meet(one.user_id)
                 aside = {one.user_id: list(mine)}  # somebody may read the list
                 _take(aside, self._texts, one)
                 self._events[one.user_id] = sorted(aside[one.user_id], key=lambda e: e.seq)
                 self.latest = max(self.latest, one.timestamp)
+
+    def _meet(self, user_id: str) -> None:
+        if user_id not in self._events:
+            self._by_hash[self._hash_of(user_id)] = user_id
 
     def _is_forgotten(self, event: Kept) -> bool:
         # it was read before its user was forgotten
@@ -151,17 +156,6 @@ class Overlay:
         self._by_hash = {hashes.get(one) or self._hash_of(one): one for one in made}
         self._events, self._texts, self.followed, self._ahead = made, texts, last, ahead
         self._lives = WeakKeyDictionary()
-
-    def events_of(self, user_id: str) -> list[Kept]:
-        """A user's live events.
-
-        Args:
-            user_id: as text.
-
-        Returns:
-            In the order of arrival.
-        """
-        return list(self._events.get(user_id, ()))
 
     def takers(self, item_id: str) -> set[str]:
         """Users with live events about an item; it reads all live events.
@@ -216,6 +210,24 @@ class Overlay:
         before = _of_bundle(running, self.user_row(running, user_id))
         events = self._events.get(user_id)
         return _joined(before, self._live(running, before, events)) if events else before
+
+    def told(self, running: Running, user_id: str) -> tuple[Asker, list[Kept | None]]:
+        """A user, and the live events behind the history.
+
+        Args:
+            running: gives the bundle's history.
+            user_id: as text.
+
+        Returns:
+            An Asker, and for each entry the event; None where it is a row of the bundle.
+        """
+        before = _of_bundle(running, self.user_row(running, user_id))
+        n, events = len(before.rows), self._events.get(user_id)
+        if not events:
+            return before, [None] * n
+        new = self._live(running, before, events)
+        each: list[Kept | None] = [*[None] * n, *new.events]
+        return _joined(before, new), [each[place] for place in _order(before, new)]
 
     def _live(self, running: Running, before: Asker, events: list[Kept]) -> _Live:
         lives = self._lives.setdefault(running, {})
@@ -276,6 +288,7 @@ def _live(running: Running, before: Asker, events: list[Kept]) -> _Live:
         np.array(liked, bool),
         np.array([one.timestamp for _, one in new], np.int64),
         np.array(given, np.float32),
+        [one for _, one in new],
     )
 
 
@@ -284,19 +297,24 @@ def _joined(before: Asker, new: _Live) -> Asker:
     rows = np.concatenate([before.rows, new.rows])
     likes = np.concatenate([before.liked, new.liked])
     against = np.concatenate([np.zeros(n, bool), ~new.liked])
-    if before.times is None:
-        times = None
-        order = np.append(np.arange(n), n + np.argsort(new.times, kind="stable"))
-    else:
-        times = np.concatenate([before.times, new.times])
-        order = np.argsort(times, kind="stable")
-        times = times[order]
+    order = _order(before, new)
+    times = None
+    if before.times is not None:
+        times = np.concatenate([before.times, new.times])[order]
     rows, likes = rows[order], likes[order]
     likes &= ~_taken_back(rows, against[order])
     ratings = None
     if before.ratings is not None:
         ratings = np.concatenate([before.ratings, new.ratings])[order]
     return Asker(before.user_row, rows, likes, times, ratings)
+
+
+def _order(before: Asker, new: _Live) -> NDArray[np.intp]:
+    # (m,) places of entries by time: of the bundle's, then of the live ones
+    n = len(before.rows)
+    if before.times is None:
+        return np.append(np.arange(n), n + np.argsort(new.times, kind="stable"))
+    return np.argsort(np.concatenate([before.times, new.times]), kind="stable")
 
 
 def _news(running: Running, before: Asker, live: list[Kept]) -> list[tuple[int, Kept]]:

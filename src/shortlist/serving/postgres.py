@@ -179,6 +179,22 @@ class PostgresStore:
         )
         return [Kept(*row) for row in rows]
 
+    def events_of(self, user_id: str) -> list[Kept]:
+        """Everything that a user did.
+
+        Args:
+            user_id: as text.
+
+        Returns:
+            Events in the order of arrival.
+        """
+        rows = self._rows(
+            "SELECT event_id, user_id, item_id, event, timestamp, rating, seq"
+            " FROM shortlist_events WHERE user_id = %s ORDER BY seq",
+            user_id,
+        )
+        return [Kept(*row) for row in rows]
+
     def items(self) -> list[tuple[str, str]]:
         """All new items.
 

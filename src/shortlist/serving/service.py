@@ -17,12 +17,15 @@ from shortlist.serving.emptying import Emptier
 from shortlist.serving.events import Kept, Store, StoreBusy, open_store
 from shortlist.serving.metrics import Metrics, held_bytes
 from shortlist.serving.opening import pointer_of
+from shortlist.serving.overlay import Asker
+from shortlist.serving.recalling import Recalled
 from shortlist.serving.refusals import LogHeld, Overloaded, TooSlow
 from shortlist.serving.running import Running
 from shortlist.serving.settings import Arm, Settings
 from shortlist.serving.shadow import Shadow
 from shortlist.serving.sharing import Shared
 from shortlist.serving.standing import Standings
+from shortlist.serving.waiting import learned
 
 Made = TypeVar("Made")
 _TELL_SECONDS = 1.0
@@ -152,6 +155,36 @@ class Service:
             self.metrics.event(one.event, self.arms.arm(one.user_id))
         known = self.running.snapshot.item_vocabulary
         return len(new), sum(known.row(one.item_id) < 0 for one in new)
+
+    async def history(self, user_id: str) -> tuple[Running, Asker, list[Kept | None], Recalled]:
+        """What is known of a user, and as what it came.
+
+        Args:
+            user_id: as text.
+
+        Returns:
+            The champion, the user in its terms, for each entry the live event or None, and what
+            knows the events behind the others.
+
+        Raises:
+            StoreError: the events behind the bundle's rows cannot be read.
+            Overloaded: too many are waiting.
+            TooSlow: it took too long.
+        """
+        while True:
+            running, held = self.running, []
+            if running.through:
+                if self.committer.full:
+                    raise Overloaded
+                reading = self.committer.call(lambda store: store.events_of(user_id))
+                try:
+                    held = await asyncio.wait_for(reading, self.settings.timeout_seconds)
+                except TimeoutError:
+                    raise TooSlow from None
+            if running is self.running:  # otherwise it was replaced meanwhile
+                break
+        asker, live = self.overlay.told(running, user_id)
+        return running, asker, live, Recalled(running, [e for e in held if learned(running, e)])
 
     async def forget(self, user_id: str) -> tuple[int, int, bool]:
         """Forget a user: events are removed, the bundles' rows are used no more.

@@ -191,12 +191,7 @@ class SqliteStore:
         Returns:
             The events.
         """
-        rows = self._rows(
-            "SELECT event_id, user_id, item_id, event, timestamp, rating, seq FROM events"
-            " WHERE seq > ? ORDER BY seq",
-            seq,
-        )
-        return [Kept(*row) for row in rows]
+        return self._events("seq > ?", seq)
 
     def events_about(self, item_ids: Sequence[str], through: int) -> list[Kept]:
         """Events about some items.
@@ -208,13 +203,19 @@ class SqliteStore:
         Returns:
             The events, in the order of arrival.
         """
-        rows = self._rows(
-            "SELECT event_id, user_id, item_id, event, timestamp, rating, seq FROM events"
-            " WHERE item_id IN (SELECT value FROM json_each(?)) AND seq <= ? ORDER BY seq",
-            json.dumps(item_ids),
-            through,
-        )
-        return [Kept(*row) for row in rows]
+        where = "item_id IN (SELECT value FROM json_each(?)) AND seq <= ?"
+        return self._events(where, json.dumps(item_ids), through)
+
+    def events_of(self, user_id: str) -> list[Kept]:
+        """Everything that a user did.
+
+        Args:
+            user_id: as text.
+
+        Returns:
+            Events in the order of arrival.
+        """
+        return self._events("user_id = ?", user_id)
 
     def items(self) -> list[tuple[str, str]]:
         """All new items.
@@ -299,6 +300,11 @@ class SqliteStore:
             user_id,
         )
         return int(found[0][0]) if found else 0
+
+    def _events(self, where: str, *values: object) -> list[Kept]:
+        columns = "event_id, user_id, item_id, event, timestamp, rating, seq"
+        query = f"SELECT {columns} FROM events WHERE {where} ORDER BY seq"
+        return [Kept(*row) for row in self._rows(query, *values)]
 
     def _rows(self, query: str, *values: object) -> list[Any]:
         with self._told():

@@ -271,7 +271,10 @@ class ItemsKept(Struct, frozen=True):
 
 
 class HistoryEntry(Struct, frozen=True, omit_defaults=True):
-    """An entry of a user's history."""
+    """An entry of a user's history.
+
+    A rating is there where one was given; what came as an event says as which, and when.
+    """
 
     item_id: str | int
     title: str
