@@ -1,6 +1,7 @@
 """Items, users and rows that come after the fit."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import shortlist as sl
 from shortlist.data.catalogue import Catalogue
 from shortlist.data.eligible import Eligible
 from shortlist.data.interactions import Interactions
-from shortlist.errors import ConfigError, DataError
+from shortlist.errors import DataError
 from shortlist.testing import checkerboard, small_world
 
 if TYPE_CHECKING:
@@ -222,9 +223,49 @@ def test_bad_growth_is_refused_and_changes_nothing() -> None:
     with pytest.raises(DataError, match="lack column 'timestamp'"):
         rec.update(replace(known, table=known.table.drop("timestamp")))
     assert rec.recommend("u0").equals(was)
-    bare = sl.Recommender(sl.retrieval.EASE(l2=10.0)).fit(checkerboard()[0])
-    with pytest.raises(ConfigError, match="catalogue has none of"):
-        bare.add_items(pl.DataFrame({"item_id": [99]}))
+
+
+def test_without_columns_a_new_item_is_like_none_and_kept(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    train, _ = checkerboard()
+    rec = sl.Recommender(sl.retrieval.EASE(l2=10.0)).fit(train)
+    before = rec.snapshot.n_items
+    was = rec.recommend(history=[0, 2], k=3)
+    rec.add_items(pl.DataFrame({"item_id": [990, 991]}))
+    assert "2 items are like nothing known" in caplog.text
+    rec.save(tmp_path / "bare")
+    for grown in (rec, sl.load(tmp_path / "bare")):
+        assert grown.snapshot.n_items == before + 2
+        assert grown.recommend(history=[0, 2], k=3).equals(was)
+        assert grown.recommend(history=[0, 2], k=99)["item_id"].to_list()[-2:] == [990, 991]
+        assert grown.recommend(history=[990], k=3)["source"].unique().to_list() == [
+            "popularity (fallback)"
+        ]
+        assert grown.similar(990).is_empty()
+        assert not grown.similar(0, k=99)["item_id"].is_in([990, 991]).any()
+        assert len(grown.audience(990, k=5)) == 5
+
+
+def test_a_catalogue_of_other_columns_describes_new_items_by_them() -> None:
+    train, _ = checkerboard()
+    ids = train.item_vocabulary.ids
+    shops = pl.DataFrame(
+        {
+            "item_id": ids,
+            "brand": ["even" if n % 2 == 0 else "odd" for n in ids],
+            "stock": [None for _ in ids],
+            "photo": [b"\xff" for _ in ids],  # nothing that can be compared
+            "made": [timedelta(days=1) for _ in ids],
+        }
+    )
+    rec = sl.Recommender(sl.retrieval.EASE(l2=10.0)).fit(
+        replace(train, catalogue=Catalogue(shops))
+    )
+    rec.add_items(pl.DataFrame({"item_id": [101, 100], "brand": ["odd", "even"]}))
+    users = rec.snapshot.user_vocabulary.ids
+    best = rec.recommend(users=users, k=1, allow=[100, 101])
+    assert (best["item_id"] - 100).equals(users % 2)
 
 
 def test_ids_of_another_kind_match_by_their_text() -> None:

@@ -110,19 +110,21 @@ class GrownRetriever:
             eligible: what may be answered; None allows everything. The item itself never is.
 
         Returns:
-            A TopK (n, k).
+            A TopK (n, k); an empty line where nothing is known of what is like the item, and no
+            new item that is like none in any.
         """
         growth, first = self.growth, self.growth.n_items
         asked = growth.nearest[rows]
-        lines = np.full((len(rows), first), np.finfo(np.float32).min, np.float32)
+        lines = np.full((len(rows), first), -np.inf, np.float32)
         some = np.flatnonzero(asked >= 0)
         top = self.inner.similar(asked[some], first)
         line, place = np.nonzero(top.rows >= 0)
         lines[some[line], top.rows[line, place]] = top.scores[line, place]
         best = top.scores[:, 0]  # an item is as like itself as the most like other one
-        lines[some, asked[some]] = np.where(np.isfinite(best), best, np.finfo(np.float32).min)
+        lines[some, asked[some]] = best
         new = growth.means(lines[:, growth.neighbours], growth.neighbours)
         scores = np.concatenate([lines, new], axis=1)
+        scores[:, growth.like_none] = -np.inf
         excluding_itself(rows, eligible).apply(scores)
         return select_top_k(scores, k)
 

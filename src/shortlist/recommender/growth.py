@@ -11,7 +11,7 @@ from shortlist.data.interactions import Interactions
 from shortlist.data.queries import Queries
 from shortlist.data.snapshot import Snapshot
 from shortlist.index.select import select_top_k
-from shortlist.retrieval.content import Content
+from shortlist.retrieval.content import Content, describing
 
 _NEIGHBOURS = 10
 _CELLS = 1 << 22  # likenesses at a time: 16 MB
@@ -42,15 +42,12 @@ class Growth:
             n_items: how many of the items the parts know.
 
         Returns:
-            A Growth; new items are described by those known items that somebody took.
-
-        Raises:
-            ConfigError: there are new items, and the catalogue has no columns to describe any by.
+            A Growth; new items are described by those known items that somebody took. Where the
+            catalogue has no columns to describe any by, they are like none.
         """
         new = snapshot.n_items - n_items
         if not new:
-            nothing = np.empty(0, np.float32), (np.empty(0, np.int32), np.empty(0, np.int32))
-            return cls(n_users, n_items, sp.csr_array(nothing, shape=(0, n_items)))
+            return cls(n_users, n_items, sp.csr_array((0, n_items), dtype=np.float32))
         taken = snapshot.item_counts[:n_items] > 0
         return cls(n_users, n_items, _nearest(snapshot.interactions(), n_items, taken))
 
@@ -135,7 +132,10 @@ class Growth:
 
 def _nearest(train: Interactions, n_items: int, taken: NDArray[np.bool_]) -> sp.csr_array:
     # (new, n_items): cosines of the nearest known items that somebody took, over their sum
-    items = Content().fit(train).item_lines
+    columns = describing(train.catalogue.table)
+    if not columns:
+        return sp.csr_array((len(train.item_vocabulary) - n_items, n_items), dtype=np.float32)
+    items = Content(features=columns).fit(train).item_lines
     old, new = items[:n_items], items[n_items:]
     step = max(1, _CELLS // max(1, n_items))
     line, row, weight = [], [], []

@@ -8,7 +8,7 @@ like any other, so it can be recommended at once.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import ClassVar, Self, cast
 
 import numpy as np
 import polars as pl
@@ -163,7 +163,7 @@ class Content(DenseRetriever):
         return model
 
     def _found(self, table: pl.DataFrame) -> tuple[Declared, ...]:
-        found = tuple(self.features) or tuple(name for name in _USUAL if name in table.columns)
+        found = tuple(self.features) or _usual(table)
         if not found:
             msg = f"the catalogue has none of {_USUAL}; it has {table.columns}. Name its columns in features=, or give an items table"
             raise ConfigError(msg)
@@ -179,3 +179,27 @@ class Content(DenseRetriever):
             msg = "this Content is not fitted; call fit(train) first"
             raise NotReadyError(msg)
         return self._items
+
+
+def describing(table: pl.DataFrame) -> tuple[str, ...]:
+    """The columns that tell what an item is like, where nobody named any.
+
+    Args:
+        table: of the catalogue.
+
+    Returns:
+        Those of genres, tags, title and year that it has; else all others that hold texts, numbers,
+        dates, or lists of them; none where it has nothing but ids.
+    """
+    others = (name for name in table.columns if name != "item_id" and _reads(table.schema[name]))
+    return _usual(table) or tuple(others)
+
+
+def _usual(table: pl.DataFrame) -> tuple[str, ...]:
+    return tuple(name for name in _USUAL if name in table.columns)
+
+
+def _reads(kind: pl.DataType) -> bool:
+    if isinstance(kind, pl.List):
+        kind = cast("pl.DataType", kind.inner)
+    return not kind.is_nested() and kind not in (pl.Binary, pl.Duration, pl.Object)
