@@ -210,7 +210,7 @@ def test_a_condition_that_cannot_be_kept_is_told_why(
     told = client.ask("POST", "/recommend", {"user_id": "u3", "where": where}).json["error"]
     assert told["code"] == "bad_condition"
     assert what in told["message"]
-    assert "title (text), genres (several of: text), year (number)" in told["message"]
+    assert "title (text), genres (several of: text), year (whole number)" in told["message"]
     assert not {"director", "nineteen", ">>"} & set(told["message"].replace("'", " ").split())
 
 

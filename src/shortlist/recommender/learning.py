@@ -85,9 +85,10 @@ class Learning(Joined):
     def add_items(self, items: "Source | Catalogue") -> Self:
         """Make new items recommendable at once, without training.
 
-        A new item is described by its columns (genres, tags, words of the title, year) and scores
-        the weighted mean of the ten known items it is most like (cosine of TF-IDF); in a history it
-        stands for the nearest of them. One that is like none comes last.
+        A new item is described by its columns (genres, tags, words of the title, year; in a catalogue
+        without any of these by the others that it has) and scores the weighted mean of the ten known
+        items it is most like (cosine of TF-IDF); in a history it stands for the nearest of them. One
+        that is like none comes last, as does every one where the catalogue has ids only.
 
         Args:
             items: a Catalogue, or a table or file as ``shortlist.read`` takes it, one row per item

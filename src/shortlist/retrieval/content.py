@@ -191,7 +191,9 @@ def describing(table: pl.DataFrame) -> tuple[str, ...]:
         Those of genres, tags, title and year that it has; else all others that hold texts, numbers,
         dates, or lists of them; none where it has nothing but ids.
     """
-    others = (name for name in table.columns if name != "item_id" and _reads(table.schema[name]))
+    others = (
+        name for name in table.columns if name != "item_id" and _reads(table.schema[name])
+    )
     return _usual(table) or tuple(others)
 
 

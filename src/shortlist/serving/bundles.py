@@ -101,21 +101,14 @@ class Bundles:
             new = [one for one in dict(items).items() if known.row(one[0]) < 0]
             made, refused = await self._aside(grown, before.champion, new)
             if refused:
-                raise Refused(
-                    422,
-                    "bad_item",
-                    "an item has a column that the catalogue lacks, or a value of another kind; GET /items/{item_id} shows an item's columns",
-                )
+                raise Refused(422, "bad_item", next(iter(refused.values())))
             self._posted = await self._committer.call(lambda store: keep_items(store, new))
             await self._recall(new)
             self.arms = before.with_one("champion", made)
             await self._grow_others(new)
         growth = made.recommender.growth
-        alone = (
-            0
-            if growth is None
-            else sum(made.row(item_id) in set(growth.like_none.tolist()) for item_id, _ in new)
-        )
+        like_none = set() if growth is None else set(growth.like_none.tolist())
+        alone = sum(made.row(item_id) in like_none for item_id, _ in new)
         return len(new), len(items) - len(new), alone
 
     async def reload(self, *, only_if_changed: bool = False) -> bool:

@@ -20,7 +20,7 @@ from shortlist.serving import logs, remarks
 from shortlist.serving.asking import Question, answer_batch
 from shortlist.serving.events import Store
 from shortlist.serving.overlay import Overlay
-from shortlist.serving.running import Running
+from shortlist.serving.running import Running, kind_said
 from shortlist.serving.settings import Arm
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -85,7 +85,7 @@ def open_warm(path: Path, new_items: Sequence[tuple[str, str]], arm: Arm) -> Run
 
 def open_running(
     path: Path, new_items: Sequence[tuple[str, str]], *, arm: Arm = "champion"
-) -> tuple[Running, list[str]]:
+) -> tuple[Running, dict[str, str]]:
     """Load the current version of a bundle, with the items that came since.
 
     Args:
@@ -94,7 +94,7 @@ def open_running(
         arm: in which it answers.
 
     Returns:
-        What answers, and the ids of new items that the bundle's catalogue cannot hold.
+        What answers, and of new items that it cannot hold the ids, and why.
 
     Raises:
         BundleError: the bundle cannot be trusted.
@@ -133,7 +133,9 @@ def go_on_after(store: Store, running: Running) -> None:
         logs.say("state_behind", level="warning", arm=running.arm, through=running.through)
 
 
-def grown(running: Running, new_items: Sequence[tuple[str, str]]) -> tuple[Running, list[str]]:
+def grown(
+    running: Running, new_items: Sequence[tuple[str, str]]
+) -> tuple[Running, dict[str, str]]:
     """The same with further items; the old one goes on answering until it is replaced.
 
     Args:
@@ -141,13 +143,14 @@ def grown(running: Running, new_items: Sequence[tuple[str, str]]) -> tuple[Runni
         new_items: id and JSON of the columns; those that are known are left alone.
 
     Returns:
-        What answers next, and the ids of items that the catalogue cannot hold.
+        What answers next, and of items that it cannot hold the ids, and why in words without any
+        input.
     """
     known = running.snapshot.item_vocabulary
     new = [(item_id, columns) for item_id, columns in new_items if known.row(item_id) < 0]
     if not new:
-        return running, []
-    refused: list[str] = []
+        return running, {}
+    refused: dict[str, str] = {}
     try:
         made = _with(running.recommender, new)
     except ShortlistError:  # one that cannot be held must not keep the others out
@@ -155,8 +158,13 @@ def grown(running: Running, new_items: Sequence[tuple[str, str]]) -> tuple[Runni
         for one in new:
             try:
                 made = _with(made, [one])
-            except ShortlistError:
-                refused.append(one[0])
+            except BundleError as error:
+                refused[one[0]] = str(error)
+            except ShortlistError as error:
+                refused[one[0]] = (
+                    "the bundle's own parts cannot take the item in; the log tells why"
+                )
+                logs.say("item_refused", level="error", arm=running.arm, reason=str(error))
     return replace(running, recommender=made), refused
 
 
@@ -176,29 +184,41 @@ def catalogue_of(snapshot: Snapshot, new: Sequence[tuple[str, str]]) -> Catalogu
         A Catalogue.
 
     Raises:
-        BundleError: a value is not of its column's kind.
+        BundleError: the catalogue lacks a column, or a value is not of its column's kind; the words
+            repeat nothing that was given.
     """
-    held = snapshot.catalogue.table.schema
+    held = snapshot.catalogue.table.drop("item_id").schema
     given: list[dict[str, Any]] = [json.loads(columns) for _, columns in new]
     names = {name for row in given for name in row}
-    if lacking := names - (set(held) - {"item_id"}):
-        msg = (
-            f"the catalogue lacks {len(lacking)} of the new items' columns; it has {list(held)}"
+    if names - set(held):
+        columns = ", ".join(f"{name} ({kind_said(kind)})" for name, kind in held.items())
+        there = (
+            f"its columns are {columns}" if held else "it has none, so give the item_id alone"
         )
+        msg = f"an item has a column that the bundle's catalogue lacks; {there}"
         raise BundleError(msg)
-    kinds = {name: held[name] for name in held if name in names}
-    msg = "a new item's column holds another kind of value than the catalogue's"
-    if not all(_fits(kinds[name], value) for row in given for name, value in row.items()):
+    ids = pl.Series("item_id", [new_id for new_id, _ in new], dtype=pl.String)
+    columns_of = [
+        _column(name, kind, [row.get(name) for row in given])
+        for name, kind in held.items()
+        if name in names
+    ]
+    return Catalogue(pl.DataFrame([ids, *columns_of]))
+
+
+def _column(name: str, kind: pl.DataType, values: list[object]) -> pl.Series:
+    msg = f"an item's value of the column {name!r} does not fit the catalogue's, which is: {kind_said(kind)}"
+    if not all(_fits(kind, value) for value in values):
         raise BundleError(msg)
-    rows = [{"item_id": new_id, **row} for (new_id, _), row in zip(new, given, strict=True)]
+    read = getattr(kind.to_python(), "fromisoformat", None)  # JSON has dates as text
     try:
-        table = pl.DataFrame(rows, schema={"item_id": pl.String(), **kinds}, strict=True)
-    except (pl.exceptions.PolarsError, TypeError, OverflowError) as error:
+        rows = [{name: read(one) if read and one is not None else one} for one in values]
+        column = pl.DataFrame(rows, schema={name: kind}, strict=True)[name]
+    except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
         raise BundleError(msg) from error
-    for name in kinds:  # what cannot be converted becomes null
-        if table[name].null_count() != sum(row.get(name) is None for row in rows):
-            raise BundleError(msg)
-    return Catalogue(table)
+    if column.null_count() != values.count(None):  # what cannot be converted becomes null
+        raise BundleError(msg)
+    return column
 
 
 def _fits(kind: pl.DataType, value: object) -> bool:

@@ -1,6 +1,6 @@
 """What the log says of bundles that answer, but not as one might think."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from shortlist.serving import logs
 from shortlist.serving.running import Running
@@ -23,16 +23,16 @@ def scales_differ(running: Running, champion: Running) -> None:
         )
 
 
-def items_left_out(refused: Sequence[str]) -> None:
-    """Say how many posted items a bundle's catalogue cannot hold, where there are any.
+def items_left_out(refused: Mapping[str, str]) -> None:
+    """Say how many posted items a bundle cannot hold, where there are any, and why.
 
     Args:
-        refused: their ids.
+        refused: their ids, and the reasons.
     """
     if refused:
         logs.say(
             "items_left_out",
             level="warning",
             count=len(refused),
-            reason="the bundle's catalogue has other columns, or other kinds of values, than these posted items",
+            reason="; ".join(sorted(set(refused.values()))),
         )

@@ -309,7 +309,7 @@ class Running:
                 if there
                 else "names a column that is not there"
             )
-        columns = ", ".join(f"{name} ({_said(kind)})" for name, kind in held.items())
+        columns = ", ".join(f"{name} ({kind_said(kind)})" for name, kind in held.items())
         return Refused(
             422,
             "bad_condition",
@@ -317,11 +317,19 @@ class Running:
         )
 
 
-def _said(kind: pl.DataType) -> str:
+def kind_said(kind: pl.DataType) -> str:
+    """The kind of a column in a word.
+
+    Args:
+        kind: of polars.
+
+    Returns:
+        Such as ``text``, ``whole number`` or ``several of: text``.
+    """
     if isinstance(kind, pl.List | pl.Array):
-        return f"several of: {_said(cast('pl.DataType', kind.inner))}"
+        return f"several of: {kind_said(cast('pl.DataType', kind.inner))}"
     if kind.is_numeric():
-        return "number"
+        return "whole number" if kind.is_integer() else "number"
     return "text" if kind == pl.String() else str(kind).lower()
 
 
