@@ -111,7 +111,8 @@ def test_what_the_parts_cannot_take_in_is_no_fault_of_the_item(
     )
 
     def fails(*_: object) -> None:
-        raise sl.errors.ConfigError("a part fails of <777>")
+        msg = "a part fails of <777>"
+        raise sl.errors.ConfigError(msg)
 
     monkeypatch.setattr(sl.Recommender, "add_items", fails)
     status, error = _post(bare)

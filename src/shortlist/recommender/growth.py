@@ -47,7 +47,7 @@ class Growth:
         """
         new = snapshot.n_items - n_items
         if not new:
-            return cls(n_users, n_items, sp.csr_array((0, n_items), dtype=np.float32))
+            return cls(n_users, n_items, _like_nothing(0, n_items))
         taken = snapshot.item_counts[:n_items] > 0
         return cls(n_users, n_items, _nearest(snapshot.interactions(), n_items, taken))
 
@@ -134,7 +134,7 @@ def _nearest(train: Interactions, n_items: int, taken: NDArray[np.bool_]) -> sp.
     # (new, n_items): cosines of the nearest known items that somebody took, over their sum
     columns = describing(train.catalogue.table)
     if not columns:
-        return sp.csr_array((len(train.item_vocabulary) - n_items, n_items), dtype=np.float32)
+        return _like_nothing(len(train.item_vocabulary) - n_items, n_items)
     items = Content(features=columns).fit(train).item_lines
     old, new = items[:n_items], items[n_items:]
     step = max(1, _CELLS // max(1, n_items))
@@ -155,3 +155,8 @@ def _nearest(train: Interactions, n_items: int, taken: NDArray[np.bool_]) -> sp.
     total = np.asarray(alike.sum(axis=1), np.float64).ravel()
     alike.data /= np.repeat(np.maximum(total, 1e-12), np.diff(alike.indptr)).astype(np.float32)
     return alike
+
+
+def _like_nothing(new: int, n_items: int) -> sp.csr_array:
+    nothing = np.empty(0, np.float32), (np.empty(0, np.int32), np.empty(0, np.int32))
+    return sp.csr_array(nothing, shape=(new, n_items))
