@@ -7,14 +7,18 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from serving.conftest import Client
+from serving.conftest import Client, Told
+from shortlist.serving import committing
+from shortlist.serving.app import App
 from shortlist.serving.committing import Committer
 from shortlist.serving.events import Kept, StoreAway, StoreFull
+from shortlist.serving.service import Service
+from shortlist.serving.settings import Settings
 from shortlist.serving.sqlite import SqliteStore
 
 KILLS = 60
@@ -140,6 +144,71 @@ def test_whatever_waits_shares_a_flush_and_keeps_its_own_answer(tmp_path: Path) 
     names = {f"e{n}" for n in range(10)}
     assert {one.event_id for one in store.events_after(0)} == names
     store.close()
+
+
+class Stuck(SqliteStore):
+    """A store that stops answering at its first batch, until let go."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.begun, self.free = threading.Event(), threading.Event()
+
+    def append(self, batch: Sequence[Kept]) -> list[Kept | None]:
+        self.begun.set()
+        self.free.wait(60)
+        return super().append(batch)
+
+
+@pytest.fixture
+def stuck(bundle: Path, tmp_path: Path) -> Iterator[tuple[Client, Stuck]]:
+    store = Stuck(tmp_path / "state")
+    settings = Settings(bundle=str(bundle), access_log=False, timeout_seconds=0.2)
+    with asyncio.Runner() as runner:
+        service = Service(settings, store)
+        yield Client(App(service), service, runner), store
+        store.free.set()
+        service.close()
+
+
+def _watched(name: str) -> dict[str, object]:
+    one = {"event": "watch", "user_id": "fresh", "item_id": "i4", "event_id": name}
+    return {"events": [one]}
+
+
+def test_a_store_that_does_not_answer_is_told_and_holds_up_no_stop(
+    stuck: tuple[Client, Stuck],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    client, store = stuck
+    monkeypatch.setattr(committing, "_CLOSE_SECONDS", 0.1)
+
+    async def asked() -> list[Told]:
+        first = asyncio.ensure_future(client.asking("POST", "/events", _watched("begun")))
+        await asyncio.to_thread(store.begun.wait, 60)  # what follows waits behind it
+        behind = await client.asking("POST", "/events", _watched("waits"))
+        return [await first, behind, await client.asking("DELETE", "/users/u3")]
+
+    for told in client.runner.run(asyncio.wait_for(asked(), 30)):
+        assert (told.status, told.json["error"]["code"]) == (503, "timeout")
+        assert told.headers["retry-after"]
+    client.service.close()
+    assert "store_hangs" in capsys.readouterr().err
+    store.free.set()
+    client.service.committer._thread.join()
+    # what was begun may be kept; what was given up before its turn is not
+    assert [one.event_id for one in store.events_after(0)] == ["begun"]
+    assert store.forgotten() == {}
+
+
+def test_what_is_kept_late_counts_then(stuck: tuple[Client, Stuck]) -> None:
+    client, store = stuck
+    asked = client.asking("POST", "/events", _watched("late"))
+    assert client.runner.run(asyncio.wait_for(asked, 30)).status == 503
+    store.free.set()
+    client.runner.run(client.service.bundles.catch_up())
+    assert client.get("/users/fresh/history")["total"] == 1
+    assert client.post("/events", _watched("late"))["duplicates"] == 1
 
 
 def test_the_store_flushes_at_every_commit(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """Every store of events keeps the same contract: a file, and a real PostgreSQL where one is installed."""
 
+import asyncio
 import contextlib
+import os
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from serving.conftest import Client, Server
+from serving.test_process import Process
 from shortlist.errors import DataError
 from shortlist.serving.events import Kept, StoreAway, existing_store, open_store
 from shortlist.serving.refreshing import refresh
@@ -191,6 +195,66 @@ def test_a_database_that_goes_away_is_told_and_comes_back(
     finally:
         server.start()
     assert client.post("/events", {"events": [event]})["accepted"] == 1
+
+
+def test_a_table_that_somebody_locks_is_told_and_comes_back(
+    database: str, serving: Callable[..., Client]
+) -> None:
+    import psycopg
+
+    client = serving(state=database, timeout_seconds=60)
+    event = {"event": "watch", "user_id": "fresh", "item_id": "i4"}
+    with psycopg.connect(database) as db:
+        db.execute("LOCK TABLE shortlist_events")
+        asked = client.asking("POST", "/events", {"events": [event]})
+        told = client.runner.run(asyncio.wait_for(asked, 30))
+        assert (told.status, told.json["error"]["code"]) == (503, "store_away")
+        assert told.headers["retry-after"]
+        assert client.ask("POST", "/recommend", {"user_id": "u3"}).status == 200
+        with pytest.raises(DataError, match=r"cannot be used \(LockNotAvailable\)"):
+            open_store(database)
+    assert client.post("/events", {"events": [event]})["accepted"] == 1
+
+
+def test_a_database_that_hangs_holds_up_no_stop_and_loses_nothing_told(
+    bundle: Path, database: str
+) -> None:
+    import psycopg
+
+    short = {"SHORTLIST_TIMEOUT_SECONDS": "1", "SHORTLIST_DRAIN_SECONDS": "1"}
+    started = Process(bundle, "--state", database, "--no-access-log", **short)
+    event = {"event": "watch", "user_id": "fresh", "item_id": "i4"}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(started.popen)
+        stack.callback(started.popen.kill)
+        db = stack.enter_context(psycopg.connect(database, autocommit=True))
+        told = [started.ask("POST", "/events", {"events": [{**event, "event_id": "1"}]})]
+        theirs = "backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        found = db.execute(f"SELECT pid FROM pg_stat_activity WHERE {theirs}").fetchall()
+        ((backend,),) = found  # of the service's only connection
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            told.append(
+                started.ask("POST", "/events", {"events": [{**event, "event_id": "2"}]})
+            )
+            started.popen.terminate()
+            assert started.popen.wait(60) == 0
+        finally:
+            os.kill(backend, signal.SIGCONT)
+        assert [status for status, _ in told] == [200, 503]
+        assert told[1][1]["error"]["code"] == "timeout"
+        kept_there = db.execute("SELECT event_id FROM shortlist_events").fetchall()
+        assert ("1",) in kept_there
+
+
+def test_a_database_that_goes_without_a_word_is_given_up(database: str) -> None:
+    from shortlist.serving.postgres import PostgresStore
+
+    # on a socket of one machine it cannot be seen to work, only that it is set, and that the URL goes first
+    for words, expected in (("", "8000"), ("&tcp_user_timeout=1234", "1234")):
+        with contextlib.closing(PostgresStore(database + words)) as store:
+            told = store._db.info.get_parameters()
+            assert (told["tcp_user_timeout"], told["keepalives_idle"]) == (expected, "5")
 
 
 def test_the_database_flushes_before_it_answers(database: str) -> None:

@@ -1,6 +1,7 @@
 """Group commit: one thread writes, and everything that waits shares one flush to disk."""
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -9,10 +10,13 @@ from typing import Any
 from shortlist.serving.events import Kept, Store
 
 _LARGEST = 2000  # events in one transaction
+_CLOSE_SECONDS = 2.0  # nobody waits for an answer any more
 
 
 class Committer:
     """The only writer of a store.
+
+    Whoever cancels what was returned, as after a time, takes the job back, unless it was begun.
 
     Args:
         store: written from one thread.
@@ -55,12 +59,17 @@ class Committer:
         """
         return self._put((), work)
 
-    def close(self) -> None:
-        """Finish what is waiting, then stop."""
+    def close(self) -> bool:
+        """Finish what is waiting, then stop.
+
+        Returns:
+            Whether it was finished; not where the store does not answer, and is in use still.
+        """
         with self._wake:
             self._closing = True
             self._wake.notify()
-        self._thread.join()
+        self._thread.join(_CLOSE_SECONDS)
+        return not self._thread.is_alive()
 
     def _put(
         self, events: Sequence[Kept], work: Callable[[Store], Any] | None
@@ -79,7 +88,9 @@ class Committer:
                     self._wake.wait()
                 if not self._jobs:
                     return
-                jobs = self._taken()
+                jobs = [one for one in self._taken() if not one.future.cancelled()]
+            if not jobs:
+                continue
             if jobs[0].work is not None:
                 self._do(jobs[0], jobs[0].work)
             else:
@@ -129,10 +140,14 @@ class _Job:
         self.loop, self.future, self.events, self.work = loop, future, events, work
 
     def done(self, made: object) -> None:
-        self.loop.call_soon_threadsafe(self._set, made)
+        self._tell(self._set, made)
 
     def fail(self, error: Exception) -> None:
-        self.loop.call_soon_threadsafe(self._set_error, error)
+        self._tell(self._set_error, error)
+
+    def _tell(self, how: Callable[[Any], None], what: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+            self.loop.call_soon_threadsafe(how, what)
 
     def _set(self, made: object) -> None:
         if not self.future.done():

@@ -6,7 +6,7 @@ of their places, and nobody who follows them misses one.
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from shortlist.errors import DataError, MissingExtraError
@@ -14,10 +14,19 @@ from shortlist.serving.events import Kept, StoreAway, StoreFull, salted_hash
 
 try:
     import psycopg
+    from psycopg.conninfo import conninfo_to_dict
 except ModuleNotFoundError as error:
     msg = "events in PostgreSQL need the extra postgres: pip install 'shortlist[postgres]'"
     raise MissingExtraError(msg) from error
 
+# for a server that went away without a word; what the URL says goes first
+_PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 8000,  # milliseconds
+}
 _LOCK = 0x53484F52544C  # any number that nobody else in the database uses
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS shortlist_events (
@@ -50,13 +59,10 @@ class PostgresStore:
         self._url = url
         try:
             self._db = self._connected()
-            with self._writing() as cursor:
-                cursor.execute(_SCHEMA)
-                cursor.execute(
-                    "INSERT INTO shortlist_salt SELECT %s WHERE NOT EXISTS (SELECT FROM shortlist_salt)",
-                    (os.urandom(16),),
-                )
-            self._salt = bytes(self._rows("SELECT value FROM shortlist_salt")[0][0])
+            with ExitStack() as failed:
+                failed.callback(self._db.close)
+                self._salt = self._salted()
+                failed.pop_all()
         except (psycopg.Error, StoreAway) as error:
             kind = type(error.__cause__ or error).__name__  # its words may hold the URL
             msg = f"the PostgreSQL database of the events cannot be used ({kind}). Check the URL, and that its user may create tables"
@@ -257,10 +263,22 @@ class PostgresStore:
         """Give the connection back."""
         self._db.close()
 
+    def _salted(self) -> bytes:
+        with self._writing() as cursor:
+            cursor.execute(_SCHEMA)
+            cursor.execute(
+                "INSERT INTO shortlist_salt SELECT %s WHERE NOT EXISTS (SELECT FROM shortlist_salt)",
+                (os.urandom(16),),
+            )
+        return bytes(self._rows("SELECT value FROM shortlist_salt")[0][0])
+
     def _connected(self) -> "psycopg.Connection[Any]":
-        made = psycopg.connect(self._url, autocommit=True, connect_timeout=5)
-        # a commit returns when it is on disk, whatever the server's own setting
+        words: dict[str, Any] = _PATIENCE | conninfo_to_dict(self._url)
+        made = psycopg.connect(**words, autocommit=True)
+        # a commit returns when it is on disk, whatever the server's own setting. No statement_timeout: it
+        # would end the wait for a synchronous standby, and the commit would be told as if it were there too
         made.execute("SET synchronous_commit = on")
+        made.execute("SET lock_timeout = '2s'")
         return made
 
     def _rows(self, query: str, *values: object) -> list[Any]:
@@ -288,5 +306,5 @@ class PostgresStore:
 
 def _away(error: Exception) -> StoreAway:
     # its words may hold the URL
-    msg = f"the PostgreSQL database of the events cannot be reached ({type(error).__name__}). Try again when it is back"
+    msg = f"the PostgreSQL database of the events cannot be reached, or somebody has locked its tables ({type(error).__name__}). Try again when it is back"
     return StoreAway(msg)

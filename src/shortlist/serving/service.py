@@ -145,10 +145,11 @@ class Service:
         Raises:
             StoreError: nothing was kept.
             Overloaded: too many are waiting.
+            TooSlow: the store did not answer; they may be kept, and count once they are.
         """
         if self.committer.full:
             raise Overloaded
-        kept = await self.committer.append(events)
+        kept = await self._soon(self.committer.append(events))
         new = [one for one in kept if one is not None]
         self.overlay.apply(sorted(new, key=lambda one: one.seq))
         for one in new:
@@ -176,11 +177,9 @@ class Service:
             if running.through:
                 if self.committer.full:
                     raise Overloaded
-                reading = self.committer.call(lambda store: store.events_of(user_id))
-                try:
-                    held = await asyncio.wait_for(reading, self.settings.timeout_seconds)
-                except TimeoutError:
-                    raise TooSlow from None
+                held = await self._soon(
+                    self.committer.call(lambda store: store.events_of(user_id))
+                )
             if running is self.running:  # otherwise it was replaced meanwhile
                 break
         asker, live = self.overlay.told(running, user_id)
@@ -199,11 +198,14 @@ class Service:
         Raises:
             StoreError: nothing was removed.
             LogHeld: the events are removed, but their bytes are not yet.
+            TooSlow: the store did not answer; they may be removed.
         """
         row = self.overlay.user_row(self.running, user_id)
         offsets = self.running.snapshot.histories.offsets
         hidden = 0 if row < 0 else int(offsets[row + 1] - offsets[row])
-        removed, seq = await self.committer.call(lambda store: store.forget(user_id))
+        removed, seq = await self._soon(
+            self.committer.call(lambda store: store.forget(user_id))
+        )
         self.bundles.hide({self.store.hash_of(user_id): seq})
         try:
             await self._emptier.empty()
@@ -269,8 +271,10 @@ class Service:
             self.shadow.close()
         self.bundles.close()
         self._slow.shutdown(cancel_futures=True)
-        self.committer.close()
-        self.store.close()
+        if self.committer.close():
+            self.store.close()
+        else:  # it ends with the process; whoever waited was told, or hung up
+            logs.say("store_hangs", level="error")
 
     def _answer(self, questions: Sequence[Question]) -> Sequence[Reply | Exception]:
         arms = self.arms
@@ -292,6 +296,12 @@ class Service:
 
     def _shadowed(self, questions: Sequence[Question]) -> Sequence[Reply | Exception]:
         return answer_batch(self.arms.runnings["shadow"], self.overlay, questions)
+
+    async def _soon(self, told: "asyncio.Future[Made]") -> Made:
+        try:
+            return await asyncio.wait_for(told, self.settings.timeout_seconds)
+        except TimeoutError:
+            raise TooSlow from None
 
     def _slow_done(self, _: "asyncio.Future[Any]") -> None:
         self._slow_waiting -= 1
