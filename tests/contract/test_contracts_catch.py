@@ -122,6 +122,11 @@ class LeavesStrangersOut(Sound):
         return top
 
 
+class KnowsWhoeverBringsAnything(Sound):
+    def knows(self, queries: Queries) -> NDArray[np.bool_]:
+        return queries.liked_counts > 0
+
+
 class DiffersEachTime(Sound):
     def fit(self, train: Interactions, *, validate: Interactions | None = None) -> Self:
         super().fit(train)
@@ -152,6 +157,7 @@ BROKEN = [
     StaysFitted,
     SimilarToItself,
     LeavesStrangersOut,
+    KnowsWhoeverBringsAnything,
     DiffersEachTime,
     AnswersUnfitted,
 ]

@@ -49,8 +49,8 @@ def test_guests_are_answered_and_nobody_is_inside(tmp_path: Path, kind: str) -> 
     assert report.parity is not None
     assert report.parity.agrees
     assert (
-        report.parity.askers == 48 + 49
-    )  # the users as guests, some again, and one with nothing
+        report.parity.askers == 48 + 50
+    )  # the users as guests, some again, one with nothing, and one with what nobody took
     assert b"somebody-u17" in everyone.read_bytes()
     assert b"somebody" not in strangers.read_bytes()
     told = File(strangers).ask(

@@ -284,3 +284,18 @@ def test_smaller_weights_say_what_they_cost(
 def test_a_file_that_lost_too_much_is_refused() -> None:
     with pytest.raises(ExportError, match=r"a\.onnx would lose 3\.0%.*float16"):
         insist_on_quality({"recall@100 of known rows": 0.03}, "a.onnx")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_history_of_what_nobody_took_is_known_to_the_file_as_to_the_bundle(
+    name: str, train: Interactions, tmp_path: Path
+) -> None:
+    rec = sl.Recommender(MODELS[name]()).fit(train)
+    file, _ = written(rec, tmp_path)
+    for brought in (["i36"], ["i36", "i38"], ["i36", "i3"]):  # nobody took i36 and i38
+        wanted = rec.recommend(history=brought, k=5)
+        told = ask(file, history=brought, k=5)
+        personal = "i3" in brought or name in {"popularity", "content", "blend"}
+        assert told["known"] == [personal]
+        assert wanted["source"][0].endswith("(fallback)") == (not personal)
+        assert told["item_ids"] == wanted["item_id"].to_list()

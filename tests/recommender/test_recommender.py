@@ -33,7 +33,16 @@ from shortlist.index.select import select_top_k
 from shortlist.ranking import Biases, RatingNetwork
 from shortlist.recommender import Recommender, load
 from shortlist.recommender.rules import Deny, Seen, Where
-from shortlist.retrieval import EASE, Alike, Content, Popularity, TwoTower
+from shortlist.retrieval import (
+    ALS,
+    EASE,
+    Alike,
+    Content,
+    GraphFilter,
+    Neighbours,
+    Popularity,
+    TwoTower,
+)
 from shortlist.testing import small_world
 
 TINY: dict[str, Any] = {"dim": 4, "epochs": 2, "batch_size": 128, "progress": False}
@@ -707,3 +716,18 @@ def test_parts_fitted_apart_can_be_joined() -> None:
         fitted("ease").recommend(users=["u1", "nobody"])
     )
     assert rec.metrics == {"recall": 0.5}
+
+
+@pytest.mark.parametrize("kind", ["ease", "als", "neighbours", "graph-filter"])
+def test_a_history_of_what_nobody_took_falls_back(kind: str) -> None:
+    models: dict[str, Retriever] = {
+        "ease": EASE(l2=1.0),
+        "als": ALS(dim=4),
+        "neighbours": Neighbours(),
+        "graph-filter": GraphFilter(rank=2),
+    }
+    rec = Recommender(models[kind]).fit(few_people())  # nobody took e
+    found = rec.recommend(history=["e"], k=2)
+    assert set(found["source"]) == {"popularity (fallback)"}
+    assert found["item_id"].to_list() == rec.recommend(user="nobody", k=2)["item_id"].to_list()
+    assert set(rec.recommend(history=["e", "a"], k=2)["source"]) == {kind}

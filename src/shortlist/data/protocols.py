@@ -82,7 +82,10 @@ class AnsweringRetriever(Protocol):
         ...
 
     def knows(self, queries: Queries) -> NDArray[np.bool_]:
-        """Which askers it has a personal answer for; the others are for the fallback."""
+        """Which askers it has a personal answer for; the others are for the fallback.
+
+        A history that tells it nothing, as of items that nobody took may, is no ground for one.
+        """
         ...
 
     def retrieve(self, queries: Queries, k: int, eligible: Eligible | None = None) -> TopK:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.data.protocols import Retriever
 from shortlist.data.queries import LIGHTEST, Queries
 from shortlist.data.snapshot import Snapshot
 from shortlist.errors import ExportError
@@ -71,9 +72,28 @@ class Asking:
     @cached_property
     def brings(self) -> str:
         """(n,) bool: guests whose history names a known item."""
+        return self._any_of(self.read)
+
+    def known_to(self, part: Retriever) -> str:
+        """Known users whom a retriever knows, and guests whose history tells it something.
+
+        Args:
+            part: a fitted retriever.
+
+        Returns:
+            (n,) bool.
+        """
         net = self.net
-        some = net.cast(self.read, "int32")
-        most = net.op("ReduceMax", some, net.ints(1), keepdims=0)
+        every = np.arange(self.n_items, dtype=np.int32)
+        learned = net.constant(np.append(part.knows(Queries.of_items(every)), False))
+        brings = self._any_of(net.op("Gather", learned, self.history))
+        users = net.constant(np.append(part.knows(self.queries), False))
+        return net.op("Or", net.op("Gather", users, self.user), brings)
+
+    def _any_of(self, entries: str) -> str:
+        # (n, h + 1) bool to (n,)
+        net = self.net
+        most = net.op("ReduceMax", net.cast(entries, "int32"), net.ints(1), keepdims=0)
         return net.cast(most, "bool")
 
     @cached_property

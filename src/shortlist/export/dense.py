@@ -67,7 +67,7 @@ def _popularity(asking: Asking, part: Any) -> Scored:
 
 
 def _ease(asking: Asking, part: Any) -> Scored:
-    return _ease_scores(asking, part, part.decay), _liking(asking, part)
+    return _ease_scores(asking, part, part.decay), asking.known_to(part)
 
 
 def _ease_scores(asking: Asking, part: Any, decay: float, *, of: int = 1) -> str:
@@ -118,7 +118,7 @@ def _next_item(asking: Asking, part: Any) -> Scored:
         ease = EASE.from_state(State({"decay": part.ease_decay}, its))
         found = _log_above(asking, 0.1, _ease_scores(asking, ease, part.ease_decay, of=of))
         total = net.op("Add", total, net.op("Mul", found, net.number(part.ease)))
-    return total, _liking(asking, part)
+    return total, asking.known_to(part)
 
 
 def _strip(weights: NDArray[Any], first: int) -> Lines:
@@ -152,15 +152,15 @@ def _graph_filter(asking: Asking, part: Any) -> Scored:
     along = net.op("Mul", net.op("MatMul", even, basis), gains)
     far = net.op("MatMul", along, net.op("Transpose", basis, perm=[1, 0]))
     both = net.op("Mul", net.op("Add", near, far), scale)
-    return both, _liking(asking, part)
+    return both, asking.known_to(part)
 
 
 def _linear(asking: Asking, part: Any) -> Scored:
-    return spoken_for(asking, 0.0, _lines(part)), _liking(asking, part)
+    return spoken_for(asking, 0.0, _lines(part)), asking.known_to(part)
 
 
 def _content(asking: Asking, part: Any) -> Scored:
-    return cosines(asking, part), _liking(asking, part)
+    return cosines(asking, part), asking.known_to(part)
 
 
 def _blend(asking: Asking, part: Any) -> Scored:
@@ -206,12 +206,6 @@ def _ranks(asking: Asking, line: str) -> str:
     worth = net.constant((1 / (60 + np.arange(1, n + 1))).astype(np.float32))
     wide = net.op("Expand", worth, net.op("Shape", order))
     return net.op("ScatterElements", net.op("Sub", line, line), order, wide, axis=1)
-
-
-def _liking(asking: Asking, part: Retriever) -> str:
-    net = asking.net
-    knows = np.append(part.knows(asking.queries), False)
-    return net.op("Or", net.op("Gather", net.constant(knows), asking.user), asking.brings)
 
 
 def _wide(weights: NDArray[Any]) -> NDArray[np.float32]:

@@ -148,7 +148,9 @@ def file_lists(file: File, ids: Ids, queries: Queries, k: int) -> TopK:
 
 
 def askers(rec: "Recommender", settings: "Settings") -> tuple[Queries, Queries]:
-    """Known users; and guests who bring what some of them liked, one of whom brings nothing.
+    """Known users; and guests who bring what some of them liked.
+
+    One guest brings nothing, and one an item that nobody took, where there is one.
 
     Args:
         rec: the recommender.
@@ -164,7 +166,11 @@ def askers(rec: "Recommender", settings: "Settings") -> tuple[Queries, Queries]:
         at = slice(known.offsets[asker], known.offsets[asker + 1])
         liked.append(known.history_rows[at][known.history_liked[at]])
     some = sample_rows(len(known), _GUESTS).tolist()
-    brought = [np.empty(0, np.int32), *(liked[asker][-_BROUGHT:] for asker in some)]
+    held = snapshot.histories
+    counts = np.bincount(held.item_rows[held.liked], minlength=snapshot.n_items)
+    untaken = np.flatnonzero(counts == 0)[:1].astype(np.int32)
+    lone = [untaken] if len(untaken) else []
+    brought = [np.empty(0, np.int32), *lone, *(liked[asker][-_BROUGHT:] for asker in some)]
     return guests(rec, liked) if settings.guests_only else known, guests(rec, brought)
 
 

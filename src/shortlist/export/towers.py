@@ -35,7 +35,6 @@ def query_vectors(asking: Asking, part: VectorRetriever) -> tuple[str, str]:
     """
     net = asking.net
     known = part.encode(asking.queries)
-    knows = np.append(part.knows(asking.queries), False)
     vectors = net.learned(np.concatenate([known, np.zeros((1, known.shape[1]), np.float32)]))
     kept = net.op("Gather", vectors, asking.user)
     asking.prepare()
@@ -50,8 +49,7 @@ def query_vectors(asking: Asking, part: VectorRetriever) -> tuple[str, str]:
         return [net.op("Where", asking.stranger, made, kept)]
 
     (answer,) = net.when(asking.anyone_brings, with_guests, lambda: [kept])
-    helped = net.op("Gather", net.constant(knows), asking.user)
-    return answer, net.op("Or", helped, asking.brings)
+    return answer, asking.known_to(part)
 
 
 def item_matrix(net: Net, part: VectorRetriever) -> str:

@@ -199,6 +199,10 @@ class ALS(VectorRetriever):
     def _answer_from(self, items: NDArray[np.float32]) -> None:
         self._index, self._gram = ExactIndex(items), self._step.gram(items)
 
+    def _learned_of(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+        # what nobody took has the vector 0
+        return np.asarray(self.item_vectors[rows].any(axis=1))
+
     def _item_index(self) -> ExactIndex:
         if self._index is None:
             msg = "this ALS is not fitted; call fit(train) first"

@@ -199,6 +199,10 @@ class Blend(DenseRetriever):
         models, weights = self._fitted()
         asked = Queries.of_items(rows)
         able = [_personal(model) and bool(model.knows(asked).any()) for model in models]
+        if len(rows) and not any(
+            able
+        ):  # none that reads histories, or none that learned of these
+            able = [_says_likeness(model, rows[:1]) for model in models]
         if len(rows) and not any(able):
             names = ", ".join(part.name for part in self.parts)
             msg = f"no part of this blend ({names}) reads a history, so it cannot say which items are alike; add EASE"
@@ -318,6 +322,14 @@ class Blend(DenseRetriever):
             msg = "this Blend is not fitted; call fit(train) first"
             raise NotReadyError(msg)
         return self._models, self._chosen
+
+
+def _says_likeness(part: Retriever, row: NDArray[np.int32]) -> bool:
+    try:
+        part.similar(row, 1)
+    except LikenessError:
+        return False
+    return True
 
 
 def _personal(part: Retriever) -> bool:

@@ -162,6 +162,10 @@ class Content(DenseRetriever):
         model._items = lines_of(weights, words, offsets, shape)
         return model
 
+    def _learned_of(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+        offsets = self._fitted().indptr
+        return np.asarray(offsets[rows + 1] > offsets[rows])  # something describes them
+
     def _found(self, table: pl.DataFrame) -> tuple[Declared, ...]:
         found = tuple(self.features) or _usual(table)
         if not found:

@@ -12,11 +12,12 @@ from shortlist.data.queries import Queries
 from shortlist.data.topk import TopK
 from shortlist.errors import ConfigError
 from shortlist.index.select import check_asked, select_top_k
+from shortlist.retrieval.knowing import ReadsHistories
 
 _CELLS = 1 << 22  # scores per block: 16 MB
 
 
-class DenseRetriever:
+class DenseRetriever(ReadsHistories):
     """Base of retrievers that score everything: they add ``score_all``, ``n_items`` and ``fit``."""
 
     @property
@@ -34,17 +35,6 @@ class DenseRetriever:
             A fresh (n, n_items) float32 array; a line must not depend on the others.
         """
         raise NotImplementedError
-
-    def knows(self, queries: Queries) -> NDArray[np.bool_]:
-        """Whoever brings a liked item.
-
-        Args:
-            queries: n askers.
-
-        Returns:
-            (n,) bool.
-        """
-        return queries.liked_counts > 0
 
     def settled(self) -> Self:
         """An unfitted copy: validation chooses nothing in a closed form.
@@ -97,8 +87,8 @@ class DenseRetriever:
             eligible: what may be answered; None allows everything. The item itself never is.
 
         Returns:
-            A TopK (n, k); an empty line where every item scores the same, as beside an item that
-            nobody took: nothing is known of what is like it.
+            A TopK (n, k); an empty line beside an item that the model does not know, such as one
+            that nobody took, and where every item scores the same.
         """
         own = excluding_itself(rows, eligible)
         return self._best(Queries.of_items(rows), k, own, only_telling=True)
@@ -116,9 +106,11 @@ class DenseRetriever:
         parts = []
         for start in range(0, len(queries), step):
             stop = min(start + step, len(queries))
-            scores = self.score_all(queries.slice(start, stop))
+            some = queries.slice(start, stop)
+            scores = self.score_all(some)
             if only_telling:
-                scores[scores.max(axis=1) == scores.min(axis=1)] = -np.inf
+                flat = scores.max(axis=1) == scores.min(axis=1)
+                scores[flat | ~self.knows(some)] = -np.inf
             if eligible is not None:
                 eligible.slice(start, stop).apply(scores)
             parts.append(select_top_k(scores, k))

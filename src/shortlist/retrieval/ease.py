@@ -223,6 +223,11 @@ class EASE(DenseRetriever):
             model._items_of = lines_of(shares, items, offsets, shape)
         return model
 
+    def _learned_of(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+        if self._own is not None:
+            return np.asarray(self._own[rows] > 0)  # 0 for what nobody took
+        return self._says(self._fitted(), rows)
+
     def _ridges(self, matrix: sp.csr_array) -> NDArray[np.float64]:
         taken = np.maximum(matrix.sum(axis=0), 1)
         ridges: NDArray[np.float64] = (taken / taken.mean()) ** self.power  # relative to l2

@@ -145,12 +145,11 @@ class GraphFilter(DenseRetriever):
         Returns:
             (n, n_items) float32.
         """
-        history = queries.liked_matrix(self.n_items)
-        if self._graph is not None:
-            return self._graph.answer(history)
+        fitted, history = self._fitted(), queries.liked_matrix(self.n_items)
+        if isinstance(fitted, _Graph):
+            return fitted.answer(history)
         # sparse times dense adds line by line, in order: the same bits whatever stands beside it
-        weights: Any = self._weights
-        return np.asarray(history @ weights, np.float32)
+        return np.asarray(history @ fitted, np.float32)
 
     def explain(self, queries: Queries, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """What the filter makes of each item of the histories alone; the filter is linear.
@@ -167,23 +166,28 @@ class GraphFilter(DenseRetriever):
     def _added(
         self, one: Queries, some: NDArray[np.int64], rows: NDArray[np.int32]
     ) -> NDArray[np.floating]:
-        items = one.history_rows[some]
-        if self._graph is not None:
-            return self._graph.between(items, rows)
-        weights: Any = self._weights
-        return np.asarray(weights[np.ix_(items, rows)])
+        fitted, items = self._fitted(), one.history_rows[some]
+        if isinstance(fitted, _Graph):
+            return fitted.between(items, rows)
+        return np.asarray(fitted[np.ix_(items, rows)])
+
+    def _learned_of(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+        fitted = self._fitted()
+        return (
+            fitted.learned_of(rows) if isinstance(fitted, _Graph) else self._says(fitted, rows)
+        )
 
     @property
     def n_items(self) -> int:
-        """Width of the catalogue.
+        """Width of the catalogue."""
+        fitted = self._fitted()
+        return fitted.n_items if isinstance(fitted, _Graph) else int(fitted.shape[1])
 
-        Raises:
-            NotReadyError: it is not fitted.
-        """
+    def _fitted(self) -> "NDArray[np.float32] | _Graph":
         if self._weights is not None:
-            return int(self._weights.shape[1])
+            return self._weights
         if self._graph is not None:
-            return self._graph.n_items
+            return self._graph
         msg = "this GraphFilter is not fitted; call fit(train) first"
         raise NotReadyError(msg)
 
@@ -314,6 +318,11 @@ class _Graph:
         weights *= self.scale[rows]
         weights /= self.scale[items, None]
         return weights
+
+    def learned_of(self, rows: NDArray[np.integer]) -> NDArray[np.bool_]:
+        # (m,) items to whether anyone took them, or an eigenvector still tells of who did
+        offsets = self.items.indptr
+        return np.asarray((offsets[rows + 1] > offsets[rows]) | self.basis[rows].any(axis=1))
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         return {

@@ -120,10 +120,8 @@ class Neighbours(DenseRetriever):
         Returns:
             (n, n_items) float32; 0 for an item none of whose neighbours the asker liked.
         """
-        near = self._fitted()
-        if self._speaks is None:
-            self._speaks = near.T.tocsr()
-        return np.asarray((queries.liked_matrix(near.shape[0]) @ self._speaks).toarray())
+        liked = queries.liked_matrix(self.n_items)
+        return np.asarray((liked @ self._speaking()).toarray())
 
     def similar(
         self, rows: NDArray[np.int32], k: int, eligible: Eligible | None = None
@@ -132,7 +130,8 @@ class Neighbours(DenseRetriever):
 
         Args:
             rows: (n,) items asked about.
-            k: how many, at least 1; past the neighbours come the other items, with score 0.
+            k: how many, at least 1; past the neighbours come the other items, with score 0, and no
+                item at all beside one without neighbours.
             eligible: what may be answered; None allows everything. The item itself never is.
 
         Returns:
@@ -145,6 +144,7 @@ class Neighbours(DenseRetriever):
         for start in range(0, len(rows), step):
             some = rows[start : start + step]
             scores = near[some].toarray()
+            scores[near.indptr[some + 1] == near.indptr[some]] = -np.inf
             limits.slice(start, start + len(some)).apply(scores)
             parts.append(select_top_k(scores, k))
         return TopK.stack(parts)
@@ -211,6 +211,16 @@ class Neighbours(DenseRetriever):
             :, one.history_rows[some]
         ].toarray()
         return likenesses.T
+
+    def _learned_of(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+        offsets = self._speaking().indptr
+        return np.asarray(offsets[rows + 1] > offsets[rows])  # a neighbour of at least one
+
+    def _speaking(self) -> sp.csr_array:
+        # whose neighbour each item is, with the likeness
+        if self._speaks is None:
+            self._speaks = self._fitted().T.tocsr()
+        return self._speaks
 
     def _keep(self, near: sp.csr_array) -> None:
         self._near, self._speaks = near, None

@@ -259,6 +259,10 @@ class NextItem(DenseRetriever):
             raise NotReadyError(msg)
         return self._weights
 
+    def _learned_of(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+        learned = self._says(self._fitted(), rows)
+        return learned if self._ease is None else learned | self._ease._learned_of(rows)
+
     def _solved(self, taken: "Sequences") -> NDArray[np.float32]:
         n, blocks = len(taken.counts), len(self.decays)
         gram = np.empty((blocks * n, blocks * n), np.float32)

@@ -9,9 +9,10 @@ from shortlist.data.topk import TopK
 from shortlist.index.contract import Index
 from shortlist.index.exact import ExactIndex
 from shortlist.retrieval.dense import excluding_itself
+from shortlist.retrieval.knowing import ReadsHistories
 
 
-class VectorRetriever:
+class VectorRetriever(ReadsHistories):
     """Base of retrievers that score by dot products: they add ``encode``, ``_item_index`` and ``fit``."""
 
     def encode(self, queries: Queries) -> NDArray[np.float32]:
@@ -33,17 +34,6 @@ class VectorRetriever:
     def item_vectors(self) -> NDArray[np.float32]:
         """(n_items, dim) float32."""
         return self._item_index().vectors
-
-    def knows(self, queries: Queries) -> NDArray[np.bool_]:
-        """Whoever brings a liked item.
-
-        Args:
-            queries: n askers.
-
-        Returns:
-            (n,) bool.
-        """
-        return queries.liked_counts > 0
 
     def retrieve(self, queries: Queries, k: int, eligible: Eligible | None = None) -> TopK:
         """The eligible items whose vectors have the highest dot product with the query's.
@@ -92,8 +82,12 @@ class VectorRetriever:
             eligible: what may be answered; None allows everything. The item itself never is.
 
         Returns:
-            A TopK (n, k); scores are cosines.
+            A TopK (n, k); scores are cosines. A line is empty beside an item that the model does
+            not know.
         """
         vectors = self.item_vectors
         unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        return ExactIndex(unit).search(unit[rows], k, excluding_itself(rows, eligible))
+        top = ExactIndex(unit).search(unit[rows], k, excluding_itself(rows, eligible))
+        knows = self.knows(Queries.of_items(rows))[:, None]
+        found, scores = np.where(knows, top.rows, -1), np.where(knows, top.scores, -np.inf)
+        return TopK(found.astype(np.int32), scores.astype(np.float32))

@@ -28,6 +28,10 @@ from shortlist.testing.asking import (
     world,
 )
 from shortlist.testing.forgetting import nothing_of_a_user_stays
+from shortlist.testing.knowing import (
+    a_history_that_tells_nothing_is_not_known,
+    knows_says_who_has_a_personal_answer,
+)
 from shortlist.testing.worlds import checkerboard
 
 MakeRetriever: TypeAlias = Callable[[], Retriever]
@@ -168,15 +172,6 @@ def strangers_get_an_answer(make: MakeRetriever) -> None:
     bare = snapshot.guest(train.catalogue.table["item_id"][:2])
     for asked in (bare, snapshot.guest([])):  # without a users' table at all
         insist((fitted(make).retrieve(asked, 5).rows >= 0).all(), "a guest gets no answer")
-
-
-def knows_says_who_has_a_personal_answer(make: MakeRetriever) -> None:
-    """(n,) bool, the same for each asker alone."""
-    queries, model = askers(world()), fitted(make)
-    knows = model.knows(queries)
-    insist(knows.shape == (len(queries),) and knows.dtype == bool, "knows must be (n,) bool")
-    alone = [bool(model.knows(queries.slice(i, i + 1))[0]) for i in range(len(queries))]
-    insist(knows.tolist() == alone, "knows depends on the batch")
 
 
 def items_that_nobody_took_can_be_asked_for(make: MakeRetriever) -> None:
@@ -336,6 +331,7 @@ RETRIEVER_CHECKS: tuple[Callable[[MakeRetriever], None], ...] = (
     an_empty_batch_gets_an_empty_answer,
     strangers_get_an_answer,
     knows_says_who_has_a_personal_answer,
+    a_history_that_tells_nothing_is_not_known,
     items_that_nobody_took_can_be_asked_for,
     the_same_seed_gives_the_same_bits,
     settled_is_an_unfitted_twin,
