@@ -199,9 +199,8 @@ class Blend(DenseRetriever):
         models, weights = self._fitted()
         asked = Queries.of_items(rows)
         able = [_personal(model) and bool(model.knows(asked).any()) for model in models]
-        if len(rows) and not any(
-            able
-        ):  # none that reads histories, or none that learned of these
+        if len(rows) and not any(able):
+            # no part reads histories, or none learned of these items
             able = [_says_likeness(model, rows[:1]) for model in models]
         if len(rows) and not any(able):
             names = ", ".join(part.name for part in self.parts)
