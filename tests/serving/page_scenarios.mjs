@@ -250,12 +250,13 @@ export const scenarios = {
     await page.getByLabel("API key").fill("correct horse");
     await page.getByRole("button", { name: "Use this key" }).click();
     await ready(page);
-    const controls = await page.locator("#columns").locator("input").count();
+    const controls = await page.getByRole("slider").or(page.getByRole("checkbox")).count();
+    const tune = await page.locator("#tune").isVisible(); // there is nothing to tune by
     const stars = await page.locator(".star").count();
     const before = await titles(page);
     await card(page, 0).getByRole("button", { name: "Liked it" }).click();
     await status(page, "From 1 title you like");
     const text = await card(page, 0).textContent();
-    return { controls, stars, before, after: await titles(page), text, marks: await page.locator("#list b img, #picks img").count() };
+    return { controls, tune, stars, before, after: await titles(page), text, marks: await page.locator("#list b img, #picks img").count() };
   },
 };

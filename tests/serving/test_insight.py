@@ -51,6 +51,7 @@ def test_the_catalogue_says_what_conditions_can_use(
     assert told["items"] == 4
     assert told["ratings"] == {"least": 1, "most": 4}
     assert told["positive"] is None
+    assert told["diversity"]
     none: dict[str, object] = {"least": None, "most": None, "values": []}
     values = [{"value": "calm", "count": 2}, {"value": "loud", "count": 1}]
     tags = [{"value": "x", "count": 3}, {"value": "y", "count": 1}]

@@ -231,7 +231,7 @@ def test_a_key_is_asked_for_and_titles_alone_are_enough(tmp_path: Path) -> None:
             "bare",
             "Failed to load resource: the server responded with a status of 401 (Unauthorized)",
         )
-    assert (told["controls"], told["stars"]) == (0, 0)
+    assert (told["controls"], told["tune"], told["stars"]) == (0, False, 0)
     assert told["before"] == ["a", "b", "c"]
     assert told["after"] == asked(bare, history=["a"])
     assert "Because of <img src=x>" in told["text"]

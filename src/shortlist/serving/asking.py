@@ -21,6 +21,7 @@ from shortlist.recommender.rules import Seen
 from shortlist.recommender.stages import Answer
 from shortlist.rerank import Diverse
 from shortlist.serving import logs
+from shortlist.serving.answerable import insist_answerable
 from shortlist.serving.overlay import Asker, Overlay, guest
 from shortlist.serving.refusals import Refused
 from shortlist.serving.running import Running
@@ -183,6 +184,7 @@ def _prepared(running: Running, overlay: Overlay, place: int, asked: Question) -
         rows, unknown = running.rows(asked.history)
         asker = guest(rows)
     mask, lacking = _mask(running, asked)
+    insist_answerable(running, asked.context, asked.diversity)
     k = min(asked.k, running.snapshot.n_items)
     recommender = running.recommender
     plain = asked.plain or (
@@ -236,7 +238,7 @@ def _said(error: Exception) -> Exception:
         return Refused(
             422,
             "cannot_answer",
-            "this bundle cannot answer that; look at about, context and diversity",
+            "this bundle cannot answer that; look at the values in about and context",
         )
     return error
 

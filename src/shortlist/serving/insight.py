@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from shortlist.serving.answerable import can_diversify
 from shortlist.serving.http import Request, Response, Route, ok
 from shortlist.serving.metrics import SECONDS
 from shortlist.serving.wire_insight import (
@@ -188,6 +189,7 @@ def _catalogue(running: "Running") -> Catalogue:
         else Scale(float(ratings.min()), float(ratings.max())),
         snapshot.positive,
         running.version,
+        can_diversify(running),
     )
 
 

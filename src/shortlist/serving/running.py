@@ -70,8 +70,13 @@ class Running:
     @cached_property
     def context_columns(self) -> tuple[str, ...]:
         """Columns known at the time of asking that can change a list."""
+        return read_context(self.listing_parts)
+
+    @property
+    def listing_parts(self) -> tuple[object, ...]:
+        """The parts that a list depends on, as they were fitted."""
         ranker = () if self.stages.rank is None else (self.recommender.rank,)
-        return read_context((*self.recommender.retrievers, *ranker, self.recommender.fallback))
+        return (*self.recommender.retrievers, *ranker, self.recommender.fallback)
 
     @cached_property
     def about_columns(self) -> tuple[str, ...]:

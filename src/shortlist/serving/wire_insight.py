@@ -35,13 +35,14 @@ class Scale(Struct, frozen=True):
 
 
 class Catalogue(Struct, frozen=True):
-    """What items can be filtered by, and how they are rated (None where nobody rated)."""
+    """What items can be filtered by, how they are rated (None where nobody rated), and whether lists can be varied (``diversity``)."""
 
     items: int
     columns: list[Column]
     ratings: Scale | None
     positive: str | None
     version: str
+    diversity: bool
 
 
 class Model(Struct, frozen=True):

@@ -210,6 +210,8 @@ async function start() {
     taste.positive = catalogue.positive;
     colour(catalogue.columns);
     chosen = filters(one("columns"), catalogue.columns);
+    one("variety").hidden = !catalogue.diversity;
+    one("tune").hidden = !catalogue.diversity && !one("columns").hasChildNodes();
     await taste.read();
   } catch (error) {
     one("status").textContent = "";
