@@ -214,9 +214,8 @@ def _mask(running: Running, asked: Question) -> tuple[NDArray[np.bool_] | None, 
             mask = np.full(running.snapshot.n_items, not wanted)
             mask[rows] = wanted
             masks.append(mask)
-    if (
-        running.standing_mask is not None and not asked.plain
-    ):  # given candidates are ordered, all of them
+    # given candidates are ordered, all of them
+    if running.standing_mask is not None and not asked.plain:
         masks.append(running.standing_mask)
     return np.logical_and.reduce(masks), unknown
 

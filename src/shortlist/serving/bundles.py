@@ -225,9 +225,8 @@ class Bundles:
             with logs.going_on("follow_failed"):
                 await self._heed()
                 await self.catch_up()
-                if (
-                    self._uncleaned
-                ):  # also where another machine was told: it has its own copies
+                # also where another machine was told: it has its own copies
+                if self._uncleaned:
                     await self.clean()
                 wait = self._settings.follow_seconds
 

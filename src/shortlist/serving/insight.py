@@ -12,6 +12,7 @@ import numpy as np
 from shortlist.serving.answerable import can_diversify
 from shortlist.serving.http import Request, Response, Route, ok
 from shortlist.serving.metrics import SECONDS
+from shortlist.serving.waiting import n_fitted
 from shortlist.serving.wire_insight import (
     Arm,
     Band,
@@ -174,9 +175,7 @@ class _Look:
 
 def _catalogue(running: "Running") -> Catalogue:
     snapshot = running.snapshot
-    table, ratings = snapshot.catalogue.table, snapshot.histories.ratings
-    growth = running.recommender.growth
-    trained = snapshot.n_items if growth is None else growth.n_items
+    table, trained = snapshot.catalogue.table, n_fitted(running)
     return Catalogue(
         snapshot.n_items,
         [
@@ -184,9 +183,7 @@ def _catalogue(running: "Running") -> Catalogue:
             for name in table.columns
             if name not in {"item_id", "title"}
         ],
-        None
-        if ratings is None or not len(ratings)
-        else Scale(float(ratings.min()), float(ratings.max())),
+        None if running.scale is None else Scale(*running.scale),
         snapshot.positive,
         running.version,
         can_diversify(running),

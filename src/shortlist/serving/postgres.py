@@ -160,12 +160,7 @@ class PostgresStore:
         Returns:
             The events.
         """
-        rows = self._rows(
-            "SELECT event_id, user_id, item_id, event, timestamp, rating, seq"
-            " FROM shortlist_events WHERE seq > %s ORDER BY seq",
-            seq,
-        )
-        return [Kept(*row) for row in rows]
+        return self._events("seq > %s", seq)
 
     def events_about(self, item_ids: Sequence[str], through: int) -> list[Kept]:
         """Events about some items.
@@ -177,13 +172,7 @@ class PostgresStore:
         Returns:
             The events, in the order of arrival.
         """
-        rows = self._rows(
-            "SELECT event_id, user_id, item_id, event, timestamp, rating, seq FROM shortlist_events"
-            " WHERE item_id = ANY(%s::text[]) AND seq <= %s ORDER BY seq",
-            list(item_ids),
-            through,
-        )
-        return [Kept(*row) for row in rows]
+        return self._events("item_id = ANY(%s::text[]) AND seq <= %s", list(item_ids), through)
 
     def events_of(self, user_id: str) -> list[Kept]:
         """Everything that a user did.
@@ -194,12 +183,7 @@ class PostgresStore:
         Returns:
             Events in the order of arrival.
         """
-        rows = self._rows(
-            "SELECT event_id, user_id, item_id, event, timestamp, rating, seq"
-            " FROM shortlist_events WHERE user_id = %s ORDER BY seq",
-            user_id,
-        )
-        return [Kept(*row) for row in rows]
+        return self._events("user_id = %s", user_id)
 
     def items(self) -> list[tuple[str, str]]:
         """All new items.
@@ -280,6 +264,11 @@ class PostgresStore:
         made.execute("SET synchronous_commit = on")
         made.execute("SET lock_timeout = '2s'")
         return made
+
+    def _events(self, where: str, *values: object) -> list[Kept]:
+        columns = "event_id, user_id, item_id, event, timestamp, rating, seq"
+        query = f"SELECT {columns} FROM shortlist_events WHERE {where} ORDER BY seq"
+        return [Kept(*row) for row in self._rows(query, *values)]
 
     def _rows(self, query: str, *values: object) -> list[Any]:
         try:

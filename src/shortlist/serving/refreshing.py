@@ -24,7 +24,7 @@ from shortlist.serving.cleaning import clean
 from shortlist.serving.events import Kept, Store
 from shortlist.serving.opening import open_running
 from shortlist.serving.running import Running
-from shortlist.serving.waiting import untold
+from shortlist.serving.waiting import n_fitted, untold
 
 _LIKED = "liked == true"
 
@@ -127,9 +127,7 @@ def _refreshed(
     off_scale = len(events) - len(usable)
     rows, unknown, repeated = _rows_of(running, usable)
     base = _as_liked(running.recommender)
-    new_items = running.snapshot.n_items - (
-        base.growth.n_items if base.growth else running.snapshot.n_items
-    )
+    new_items = running.snapshot.n_items - n_fitted(running)
     test = int(len(rows) * held_back)
     counts = (len(events), unknown, repeated, off_scale, new_items, test, behind)
     say(

@@ -4,6 +4,19 @@ from shortlist.serving.events import Kept, Store
 from shortlist.serving.running import Running
 
 
+def n_fitted(running: Running) -> int:
+    """How many items the last fit knew; those that came since have the rows from there on.
+
+    Args:
+        running: any.
+
+    Returns:
+        A number.
+    """
+    growth = running.recommender.growth
+    return running.snapshot.n_items if growth is None else growth.n_items
+
+
 def learned(running: Running, event: Kept) -> bool:
     """Whether a bundle was trained on an event.
 
@@ -16,7 +29,7 @@ def learned(running: Running, event: Kept) -> bool:
     """
     if event.seq > running.through:
         return False
-    return running.snapshot.item_vocabulary.row(event.item_id) < _fitted(running)
+    return running.snapshot.item_vocabulary.row(event.item_id) < n_fitted(running)
 
 
 def posted(*runnings: Running) -> list[str]:
@@ -28,7 +41,7 @@ def posted(*runnings: Running) -> list[str]:
     Returns:
         Ids of those that are new to one of them, as text.
     """
-    new = {str(item) for one in runnings for item in one.item_ids[_fitted(one) :]}
+    new = {str(item) for one in runnings for item in one.item_ids[n_fitted(one) :]}
     return sorted(new)
 
 
@@ -44,9 +57,3 @@ def untold(store: Store, *runnings: Running) -> list[Kept]:
     """
     through = min(one.through for one in runnings)
     return [*store.events_about(posted(*runnings), through), *store.events_after(through)]
-
-
-def _fitted(running: Running) -> int:
-    # items of the last fit; later ones have rows from here on
-    growth = running.recommender.growth
-    return running.snapshot.n_items if growth is None else growth.n_items
